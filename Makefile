@@ -1,0 +1,44 @@
+# The only commands that anyone must know. `make` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help setup demo test check proto lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready ## virtual environment with the locked dependencies, and Debian's programs where they can be installed
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml provisioning/setup.sh
+	bash provisioning/setup.sh
+	@touch $@
+
+demo: setup ## a whole mesh on this machine; ONCE=1 for one checked pass without a terminal
+	@$(PY) -m provisioning.demo $(if $(ONCE),--once)
+
+test: setup ## everything that can be tested here
+	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+
+check: setup ## ruff, mypy --strict, import contracts, generated code
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	@$(MAKE) --no-print-directory proto OUT=$$(mktemp -d) COMPARE=1
+
+OUT := proto
+proto: setup ## regenerate proto/mesh/v1 from the .proto files
+	$(PY) -m grpc_tools.protoc -I proto --python_out=$(OUT) --grpc_python_out=$(OUT) \
+	  --mypy_out=$(OUT) --mypy_grpc_out=$(OUT) proto/mesh/v1/*.proto
+	@if [ -n "$(COMPARE)" ]; then for f in $(OUT)/mesh/v1/*; do cmp "$$f" "proto/mesh/v1/$$(basename $$f)" \
+	  || { echo "generated code is stale: run make proto"; exit 1; }; done; rm -r $(OUT); fi
+
+lock: setup ## resolve the dependencies again, with hashes and without index addresses
+	@for extra in edge control tui dev; do uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate --extra $$extra pyproject.toml -o requirements/$$extra.txt; done
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

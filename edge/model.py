@@ -1,0 +1,142 @@
+"""The values that travel between the stages: frozen, keyword-only, without behaviour that does I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+TagValue = str | int | float | tuple[str, ...]
+"""What a rule sees of one attribute: text, a whole number (IS, US, SS, UL, SL), a decimal (DS, FL, FD), or several texts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssociationFacts:
+    """Who sent, to whom, and through which door."""
+
+    calling_ae_title: str
+    called_ae_title: str
+    peer_address: str
+    """Host of the peer, without the port."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedInstance:
+    """One object in custody: a sealed spool file that would survive a power cut."""
+
+    instance_id: str
+    """Our own id: 32 hex digits of a UUIDv7, and the name of the spool file. Never a UID that the peer sent."""
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    facts: AssociationFacts
+    received_at: datetime
+    """Aware, UTC."""
+    data_set_offset: int
+    """Bytes from the start of the spool file to the data set."""
+    data_set_length: int
+    """Bytes of the data set exactly as it arrived."""
+    checksum: int
+    """CRC-32 of those bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagSet:
+    """What was read of a data set's header. An attribute that is absent or cannot be decoded has no value here."""
+
+    values: Mapping[str, TagValue]
+    """DICOM keyword -> value."""
+    flags: tuple[str, ...] = ()
+    """What was odd, for people: `undecodable:PatientName`, `unreadable-header`, `invalid-uid:SOPInstanceUID` …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteOutcome:
+    """Why one route took an instance, or did not."""
+
+    route: str
+    matched: bool
+    reason: str
+    """Plain words; names attributes but never their values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What the policy says of one instance."""
+
+    policy: str
+    """`<generation>.<version>` of a signed policy, or `local:<sha256 prefix>`."""
+    outcomes: tuple[RouteOutcome, ...]
+    destinations: tuple[str, ...]
+    """Names, each once, in the order of the policy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedInstance:
+    """An instance with its decision: what the buffer commits in one transaction."""
+
+    sealed: SealedInstance
+    study_instance_uid: str
+    series_instance_uid: str
+    decision: Decision
+    flags: tuple[str, ...]
+    shared_tags: Mapping[str, str] = field(default_factory=dict)
+    """The tags that the site's privacy rule lets out, as text; multiple values joined by a backslash."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomDestination:
+    """A peer that takes C-STORE."""
+
+    name: str
+    host: str
+    port: int
+    ae_title: str
+    calling_ae_title: str = "SKERRY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderDestination:
+    """A mounted folder that takes Part 10 files."""
+
+    name: str
+    path: str
+
+
+Destination = DicomDestination | FolderDestination
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedDelivery:
+    """A delivery that a lane holds under a lease."""
+
+    delivery_id: int
+    destination: str
+    attempts: int
+    """Attempts before this one."""
+    sealed: SealedInstance
+    study_instance_uid: str
+    series_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxEvent:
+    """One event for the control plane, stored with the change of state that it tells of."""
+
+    sequence: int
+    kind: str
+    """`instance_received` or `delivery_changed`: the message of that name in mesh/v1/sync.proto."""
+    occurred_at: datetime
+    body: Mapping[str, object]
+    """The message's fields by their proto names (protobuf JSON with original names); times as RFC 3339 text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BufferCounts:
+    """How full the buffer is, for status reports."""
+
+    instances_held: int
+    deliveries_waiting: int
+    deliveries_parked: int
+    oldest_waiting_seconds: int
+    outbox_events: int
