@@ -1,0 +1,3 @@
+"""Who changed what, in rows that only grow and are chained by hash."""
+
+from __future__ import annotations

@@ -1,0 +1,99 @@
+"""Who asks, and what they may do: a permission is a type in a route's signature.
+
+    async def add_site(caller: Admin, ...)      # only administrators get here
+    async def list_sites(caller: Viewer, ...)   # everybody who is logged in
+
+Works for HTTP and for WebSocket routes. A cookie alone never changes anything: see `require_same_origin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from control.errors import CrossSiteRequest, Forbidden, NotAuthenticated
+from control.injection import provided
+
+SESSION_COOKIE = "skerry_session"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Role(StrEnum):
+    """What a caller may do."""
+
+    VIEWER = "viewer"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks."""
+
+    actor: str
+    """As it stands in the audit trail: `user:admin`, `key:nightly-report`."""
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticator:
+    """The two ways to be known. Each gives None for a secret that opens nothing."""
+
+    by_session: Callable[[str], Awaitable[Principal | None]]
+    by_api_key: Callable[[str], Awaitable[Principal | None]]
+
+
+def require_same_origin(connection: HTTPConnection) -> None:
+    """Refuse what another web site made a browser send: its cookies come along, its consent does not.
+
+    Raises:
+        CrossSiteRequest: neither Sec-Fetch-Site nor Origin says that the request is from our own pages.
+    """
+    fetch_site = connection.headers.get("sec-fetch-site")
+    if fetch_site is not None and fetch_site not in {"same-origin", "none"}:
+        raise CrossSiteRequest
+    origin = connection.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != connection.headers.get("host"):
+        raise CrossSiteRequest
+    if fetch_site != "same-origin" and origin is None:
+        raise CrossSiteRequest
+
+
+async def principal(
+    connection: HTTPConnection, authenticator: Annotated[Authenticator, Depends(provided(Authenticator))]
+) -> Principal:
+    """The caller.
+
+    Raises:
+        NotAuthenticated: no key and no session, or one that is not valid.
+        CrossSiteRequest: a session cookie that did not come from our own pages.
+    """
+    scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        known = await authenticator.by_api_key(key.strip())
+    else:
+        known = await authenticator.by_session(connection.cookies.get(SESSION_COOKIE, ""))
+        if known is not None and connection.scope.get("method") not in SAFE_METHODS:
+            require_same_origin(connection)  # a WebSocket has no method: always asked
+    if known is None:
+        raise NotAuthenticated
+    return known
+
+
+async def _administrator(caller: Annotated[Principal, Depends(principal)]) -> Principal:
+    if caller.role is not Role.ADMIN:
+        raise Forbidden
+    return caller
+
+
+Viewer = Annotated[Principal, Depends(principal)]
+"""Anybody who is logged in."""
+
+Admin = Annotated[Principal, Depends(_administrator)]
+"""An administrator."""

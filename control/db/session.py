@@ -1,0 +1,118 @@
+"""Engines and units of work. The only place that commits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from control.errors import SettingsError
+
+WRITES = "skerry_writes"
+"""Execution option of the engine whose transactions may write."""
+
+SQLITE_PRAGMAS = (
+    # Not WAL: SQLite before 3.51.3 can damage a WAL database that two connections write and checkpoint at once.
+    "PRAGMA journal_mode=TRUNCATE",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=15000",
+)
+
+
+class Database:
+    """One database: `transaction()` to change it, `snapshot()` to read it.
+
+    A unit of work never opens another one inside: on SQLite the inner writer would wait for the outer reader for ever.
+    Keep both short, and await nothing slow inside.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reading = async_sessionmaker(engine, expire_on_commit=False)
+        self._writing = async_sessionmaker(engine.execution_options(**{WRITES: True}), expire_on_commit=False)
+        # One writer at a time is all that SQLite can do: a fair queue here instead of its polling.
+        self._writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """For migrations and health checks."""
+        return self._engine
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.dialect.name
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A unit of work that writes: committed when the block ends, rolled back when it raises."""
+        async with AsyncExitStack() as stack:
+            if self._writer is not None:
+                await stack.enter_async_context(self._writer)
+            session = await stack.enter_async_context(self._writing())
+            await stack.enter_async_context(session.begin())
+            yield session
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncSession]:
+        """A unit of work that only reads. Whatever it changed is thrown away."""
+        async with self._reading() as session:
+            yield session
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """The database at a URL `sqlite:///path`, or `postgresql://user@host/name`. Connects when first used.
+
+    Raises:
+        SettingsError: the URL is of another kind. Its text is never repeated, because it may hold a password.
+    """
+    return Database(_sqlite_engine(parsed) if (parsed := _read_url(url)).drivername.startswith("sqlite")
+                    else create_async_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20))  # fmt: skip
+
+
+def _read_url(url: str) -> URL:
+    try:
+        parsed = make_url(url.strip())
+    except ArgumentError:
+        raise SettingsError("The database URL cannot be read.", hint=URL_HINT) from None
+    match parsed.drivername.partition("+")[0]:
+        case "sqlite":
+            return parsed.set(drivername="sqlite+aiosqlite")
+        case "postgresql" | "postgres":
+            return parsed.set(drivername="postgresql+psycopg")
+        case _:
+            raise SettingsError("The database URL names a database that is not known.", hint=URL_HINT)
+
+
+URL_HINT = "Write postgresql://USER:PASSWORD@HOST:PORT/NAME into the file, or leave it out for SQLite in the data directory."
+
+
+def _sqlite_engine(url: URL) -> AsyncEngine:
+    engine = create_async_engine(url)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, see below
+        cursor = connection.cursor()
+        for pragma in SQLITE_PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A deferred transaction that turns from reading to writing fails at once when another one has written.
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

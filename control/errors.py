@@ -1,0 +1,211 @@
+"""Every error that the control plane raises on purpose. Nothing of HTTP or gRPC here (see `http_errors`).
+
+    ControlError                    something the control plane can name; `hint` says what to do, `code` is stable
+    ├── SettingsError               the configuration cannot be used
+    ├── NotFound
+    │   ├── UnknownSite, UnknownNode, UnknownPolicyVersion, UnknownStudy
+    ├── Conflict
+    │   ├── NameTaken               a site, node, user or key of this name exists
+    │   └── CertificateMismatch     a renewal for a node by a certificate that is not its present one
+    ├── Invalid
+    │   ├── InvalidName, InvalidCsr, InvalidCursor, InvalidQuery
+    │   ├── InvalidPolicy           carries its diagnostics
+    │   └── TokenMalformed
+    ├── TokenRefused
+    │   ├── TokenUnknown, TokenUsed, TokenExpired
+    ├── Refused
+    │   ├── NotAuthenticated, WrongCredentials, Forbidden, CrossSiteRequest, NodeRevoked
+    ├── TooManyAttempts             carries `retry_after`
+    └── Busy                        try again later
+
+The class docstring is the message when none is given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+
+class ControlError(Exception):
+    """Something went wrong in the control plane."""
+
+    hint: str = ""
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        if hint is not None:
+            self.hint = hint
+
+    @property
+    def code(self) -> str:
+        """A stable word for programs: `TokenUsed` is `TOKEN_USED`."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).upper()
+
+    def details(self) -> Mapping[str, object]:
+        """More members of the problem document, by name."""
+        return {}
+
+
+class SettingsError(ControlError):
+    """The configuration cannot be used."""
+
+
+class NotFound(ControlError):
+    """Nothing is known under this name."""
+
+
+class UnknownSite(NotFound):
+    """There is no site of this name."""
+
+    hint = "`skerry-control site list` names the sites."
+
+
+class UnknownNode(NotFound):
+    """There is no node with this id."""
+
+    hint = "`skerry-control node list` names the nodes."
+
+
+class UnknownPolicyVersion(NotFound):
+    """This site has no policy of this version."""
+
+    hint = "`skerry-control policy list SITE` names the versions."
+
+
+class UnknownStudy(NotFound):
+    """No node has told of this study."""
+
+
+class Conflict(ControlError):
+    """The change does not fit what is there."""
+
+
+class NameTaken(Conflict):
+    """This name is taken."""
+
+    hint = "Choose another name."
+
+
+class CertificateMismatch(Conflict):
+    """The node's key is not the one that was enrolled."""
+
+    hint = "Enrol the box again with a fresh token."
+
+
+class Invalid(ControlError):
+    """The request cannot be understood."""
+
+
+class InvalidName(Invalid):
+    """A name has 1 to 63 lower-case letters, digits and hyphens, and starts with a letter or digit."""
+
+
+class InvalidCsr(Invalid):
+    """The certificate signing request cannot be used."""
+
+    hint = "Send a PEM PKCS#10 request signed with an ECDSA P-256 key."
+
+
+class InvalidCursor(Invalid):
+    """The cursor is not one that this control plane gave out."""
+
+    hint = "Ask for the first page again, without a cursor."
+
+
+class InvalidQuery(Invalid):
+    """A search value cannot be used."""
+
+
+class InvalidPolicy(Invalid):
+    """The policy must not run."""
+
+    hint = "Mend the lines that the diagnostics name."
+
+    def __init__(
+        self, message: str | None = None, *, diagnostics: Sequence[Mapping[str, object]] = ()
+    ) -> None:
+        super().__init__(message)
+        self.diagnostics = tuple(diagnostics)
+
+    def details(self) -> Mapping[str, object]:
+        """Where and why, line by line."""
+        return {"diagnostics": list(self.diagnostics)}
+
+
+class TokenMalformed(Invalid):
+    """The enrolment token is not complete."""
+
+    hint = "Copy the whole token: it starts with mesh1. and has five parts."
+
+
+class TokenRefused(ControlError):
+    """The enrolment token does not open the door."""
+
+
+class TokenUnknown(TokenRefused):
+    """The enrolment token is not known here."""
+
+    hint = "Make a new one with `skerry-control token create SITE` at the mesh that the box shall join."
+
+
+class TokenUsed(TokenRefused):
+    """The enrolment token was used already."""
+
+    hint = "A token works once. Make a new one; if nobody of yours used it, revoke the node that it made."
+
+
+class TokenExpired(TokenRefused):
+    """The enrolment token is too old."""
+
+    hint = "Make a new one with `skerry-control token create SITE`."
+
+
+class Refused(ControlError):
+    """The caller may not do this."""
+
+
+class NotAuthenticated(Refused):
+    """Nobody is logged in."""
+
+    hint = "Log in, or send an API key as `Authorization: Bearer KEY`."
+
+
+class WrongCredentials(Refused):
+    """The user name or the password is wrong."""
+
+
+class Forbidden(Refused):
+    """Your role does not allow this."""
+
+    hint = "Ask an administrator."
+
+
+class CrossSiteRequest(Refused):
+    """The request came from another web site."""
+
+    hint = "Programs use an API key; browsers use the control plane's own pages."
+
+
+class NodeRevoked(Refused):
+    """This node was revoked."""
+
+    hint = "Enrol the box again with a fresh token if it shall come back."
+
+
+class TooManyAttempts(ControlError):
+    """Too many attempts from this address."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(hint=f"Try again in {retry_after} seconds.")
+        self.retry_after = retry_after
+
+    def details(self) -> Mapping[str, object]:
+        """When to come back."""
+        return {"retry_after": self.retry_after}
+
+
+class Busy(ControlError):
+    """The control plane cannot do this right now."""
+
+    hint = "Try again in a few seconds."

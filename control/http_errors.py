@@ -1,0 +1,101 @@
+"""The one table from domain errors to HTTP statuses, and how they look on the wire (RFC 9457)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from control import errors
+
+log = structlog.get_logger(__name__)
+
+STATUSES: Mapping[type[errors.ControlError], HTTPStatus] = {
+    errors.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.TokenMalformed: HTTPStatus.BAD_REQUEST,
+    errors.TokenRefused: HTTPStatus.FORBIDDEN,
+    errors.TokenExpired: HTTPStatus.GONE,
+    errors.TokenUsed: HTTPStatus.CONFLICT,
+    errors.Refused: HTTPStatus.FORBIDDEN,
+    errors.NotAuthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.WrongCredentials: HTTPStatus.UNAUTHORIZED,
+    errors.TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""The nearest class in an error's ancestry decides."""
+
+
+def status_of(error: errors.ControlError) -> HTTPStatus:
+    """The status of an error."""
+    for kind in type(error).__mro__:
+        if kind in STATUSES:
+            return STATUSES[kind]
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def problem(*, status: int, code: str, title: str, hint: str = "", **more: object) -> JSONResponse:
+    """A problem document. `code` is the stable word for programs."""
+    kind = f"urn:skerry:problem:{code.lower().replace('_', '-')}"
+    body: dict[str, object] = {"type": kind, "title": title, "status": status, "code": code, "detail": title}
+    if hint:
+        body["hint"] = hint
+    return JSONResponse(body | more, status_code=status, media_type="application/problem+json")
+
+
+async def _control_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.ControlError)
+    status = status_of(error)
+    answer = problem(status=status, code=error.code, title=str(error), hint=error.hint, **error.details())
+    if isinstance(error, errors.TooManyAttempts):
+        answer.headers["Retry-After"] = str(error.retry_after)
+    if status is HTTPStatus.UNAUTHORIZED:
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
+
+
+async def _bad_request(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    # Only where and why: the value itself may be a secret or a patient's name.
+    places = [{"where": list(one["loc"]), "why": one["msg"]} for one in error.errors()]
+    return problem(
+        status=422, code="INVALID_REQUEST", title="The request cannot be understood.", errors=places
+    )
+
+
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    answer = problem(
+        status=error.status_code, code=HTTPStatus(error.status_code).name, title=str(error.detail)
+    )
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("request.failed", method=request.method, route=_route_of(request), error=type(error).__name__)
+    return problem(
+        status=500, code="INTERNAL_ERROR", title="The control plane failed.", hint="Its log says why."
+    )
+
+
+def _route_of(request: Request) -> str:
+    """The route's pattern, never the path: that may hold the UID of a study."""
+    route: Any = request.scope.get("route")
+    return getattr(route, "path", "")
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of an app leave as a problem document."""
+    app.add_exception_handler(errors.ControlError, _control_error)
+    app.add_exception_handler(RequestValidationError, _bad_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)

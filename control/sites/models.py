@@ -1,0 +1,20 @@
+"""The table of sites."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control.db.base import Base, RowId
+
+
+class Site(Base):
+    """A place with its own network. Never renamed: its name stands in the certificates of its nodes."""
+
+    __tablename__ = "site"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), unique=True)
+    created_at: Mapped[datetime]

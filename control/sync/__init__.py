@@ -1,0 +1,3 @@
+"""The gRPC door of the nodes."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Users, their sessions, and API keys."""
+
+from __future__ import annotations
