@@ -1,0 +1,93 @@
+"""Connections to the buffer database: one writer, many readers, nothing but apsw.
+
+The stdlib's SQLite has the WAL-reset corruption bug (fixed in 3.51.3), so it must never open this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import apsw
+
+from edge.buffer.named_sql import load_queries
+from edge.errors import SettingsError
+
+APPLICATION_ID = 0x534B5259  # "SKRY"
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_MS = 5_000
+_QUERIES = load_queries("queries.sql")
+
+Row = dict[str, Any]
+
+
+def open_writer(path: Path) -> apsw.Connection:
+    """The one connection that writes: WAL, FULL, and checkpoints only when the WAL guard says so.
+
+    Raises:
+        SettingsError: the file is another program's, or of a newer Skerry.
+    """
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    connection.pragma("foreign_keys", True)
+    connection.pragma("wal_autocheckpoint", 0)
+    connection.pragma("journal_size_limit", 64 << 20)
+    _migrate(connection, path)
+    return connection
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """A connection that cannot change anything."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.pragma("wal_autocheckpoint", 0)
+    connection.pragma("query_only", True)
+    return connection
+
+
+def run(connection: apsw.Connection, query: str, **values: object) -> list[Row]:
+    """Run one named query to its end and return its rows by column name.
+
+    apsw executes lazily: what is not fetched is not done, so everything is fetched here.
+    """
+    cursor = connection.cursor()
+    cursor.row_trace = _by_name
+    return cast("list[Row]", cursor.execute(_QUERIES[query], values).fetchall())
+
+
+def _by_name(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Row:
+    return dict(zip((column[0] for column in cursor.get_description()), row, strict=True))
+
+
+def first(connection: apsw.Connection, query: str, **values: object) -> Mapping[str, Any] | None:
+    """The first row, or None."""
+    rows = run(connection, query, **values)
+    return rows[0] if rows else None
+
+
+def _migrate(connection: apsw.Connection, path: Path) -> None:
+    version = connection.pragma("user_version")
+    application = connection.pragma("application_id")
+    if version == SCHEMA_VERSION and application == APPLICATION_ID:
+        return
+    if version > SCHEMA_VERSION or application not in (0, APPLICATION_ID):
+        raise SettingsError(
+            f"{path.name} is not a buffer database of this release (application {application:#x}, schema {version})",
+            hint="Run the release that wrote it, or move it away and run `skerry-edge rebuild`.",
+        )
+    schema = resources.files("edge.buffer").joinpath("schema.sql").read_text(encoding="utf-8")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if connection.pragma("user_version") == 0:
+            for _ in connection.execute(schema):
+                pass
+            connection.pragma("application_id", APPLICATION_ID)
+            connection.pragma("user_version", SCHEMA_VERSION)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,118 @@
+-- add_instance: custody becomes a row; a second adoption of the same file changes nothing
+INSERT INTO instance (instance_id, sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid,
+  transfer_syntax_uid, calling_ae_title, called_ae_title, peer_address, received_at, data_set_offset,
+  data_set_length, checksum, policy, outcomes, flags, shared_uids)
+VALUES (:instance_id, :sop_class_uid, :sop_instance_uid, :study_instance_uid, :series_instance_uid,
+  :transfer_syntax_uid, :calling_ae_title, :called_ae_title, :peer_address, :received_at, :data_set_offset,
+  :data_set_length, :checksum, :policy, :outcomes, :flags, :shared_uids)
+ON CONFLICT (instance_id) DO NOTHING RETURNING id;
+
+-- add_delivery: one row for each destination of the decision
+INSERT INTO delivery (instance, destination, state, changed_at) VALUES (:instance, :destination, 'due', :now);
+
+-- add_event: the outbox tells the control plane what the same transaction changed
+INSERT INTO outbox (kind, occurred_at, body) VALUES (:kind, :now, :body);
+
+-- elapse_backoff: waiting deliveries whose time has come are due
+UPDATE delivery SET state = :target, changed_at = :now
+WHERE destination = :destination AND state IN (SELECT value FROM json_each(:sources)) AND not_before <= :now;
+
+-- expire_leases: a sender that died gives its deliveries back
+UPDATE delivery SET state = :target, changed_at = :now
+WHERE state IN (SELECT value FROM json_each(:sources)) AND lease_until <= :now;
+
+-- claim: the oldest due deliveries of one destination, under a lease
+UPDATE delivery SET state = :target, attempts = attempts + 1, lease_until = :lease_until, changed_at = :now
+WHERE id IN (SELECT id FROM delivery WHERE destination = :destination AND state IN (SELECT value FROM json_each(:sources))
+             ORDER BY id LIMIT :limit)
+RETURNING id;
+
+-- claimed: what a lane needs of the deliveries that it holds
+SELECT instance.*, delivery.id AS delivery_id, delivery.destination, delivery.attempts FROM delivery
+JOIN instance ON instance.id = delivery.instance
+WHERE delivery.id IN (SELECT value FROM json_each(:ids)) ORDER BY delivery.id;
+
+-- transition: one delivery takes one event; the table of transitions is in the WHERE clause
+UPDATE delivery SET state = :target, reason = :reason, dimse_status = :dimse_status, not_before = :not_before,
+  attempts = attempts - :unspent, changed_at = :now
+WHERE id = :id AND state IN (SELECT value FROM json_each(:sources)) RETURNING id;
+
+-- delivery_event: what the control plane hears of a transition
+SELECT instance.instance_id, instance.shared_uids, delivery.destination, delivery.state, delivery.reason,
+  delivery.attempts, delivery.dimse_status
+FROM delivery JOIN instance ON instance.id = delivery.instance WHERE delivery.id = :id;
+
+-- releasable_by_operator: the deliveries that a requeue names
+SELECT delivery.id FROM delivery JOIN instance ON instance.id = delivery.instance
+WHERE delivery.state IN (SELECT value FROM json_each(:sources))
+  AND (:destination IS NULL OR delivery.destination = :destination)
+  AND (:uid IS NULL OR :uid IN (instance.sop_instance_uid, instance.study_instance_uid, instance.series_instance_uid,
+                                instance.instance_id))
+ORDER BY delivery.id;
+
+-- pending_events: the oldest events that the control plane has not acknowledged
+SELECT sequence, kind, occurred_at, body FROM outbox WHERE set_aside IS NULL ORDER BY sequence LIMIT :limit;
+
+-- acknowledge: events up to here are committed centrally
+DELETE FROM outbox WHERE sequence <= :sequence AND set_aside IS NULL;
+
+-- set_aside: the control plane cannot take this event; it is kept, and blocks no other
+UPDATE outbox SET set_aside = :reason WHERE sequence = :sequence;
+
+-- write_note: a small fact for people
+INSERT INTO note (key, value, written_at) VALUES (:key, :value, :now)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, written_at = excluded.written_at;
+
+-- read_note: one fact
+SELECT value FROM note WHERE key = :key;
+
+-- notes: all facts
+SELECT key, value, written_at FROM note ORDER BY key;
+
+-- counts: how full the buffer is
+SELECT (SELECT count(*) FROM instance WHERE released_at IS NULL) AS held,
+  (SELECT count(*) FROM delivery WHERE state IN ('due', 'sending', 'retry_wait')) AS waiting,
+  (SELECT count(*) FROM delivery WHERE state = 'parked') AS parked,
+  (SELECT min(instance.received_at) FROM delivery JOIN instance ON instance.id = delivery.instance
+   WHERE delivery.state IN ('due', 'sending', 'retry_wait')) AS oldest_waiting,
+  (SELECT count(*) FROM outbox) AS outbox;
+
+-- destinations: the queue by destination and state
+SELECT destination, state, count(*) AS deliveries, min(instance.received_at) AS oldest
+FROM delivery JOIN instance ON instance.id = delivery.instance
+WHERE NOT (state = 'delivered' AND released_at IS NOT NULL)
+GROUP BY destination, state ORDER BY destination, state;
+
+-- queue: deliveries that are not finished, oldest first
+SELECT delivery.id, delivery.destination, delivery.state, delivery.attempts, delivery.not_before,
+  delivery.dimse_status, delivery.reason, delivery.changed_at, instance.instance_id, instance.sop_instance_uid,
+  instance.study_instance_uid, instance.received_at
+FROM delivery JOIN instance ON instance.id = delivery.instance
+WHERE delivery.state <> 'delivered' AND (:destination IS NULL OR delivery.destination = :destination)
+  AND (:state IS NULL OR delivery.state = :state)
+ORDER BY delivery.id LIMIT :limit;
+
+-- trace: every arrival under a UID
+SELECT * FROM instance
+WHERE :uid IN (sop_instance_uid, study_instance_uid, series_instance_uid, instance_id) ORDER BY id;
+
+-- trace_deliveries: where each of those arrivals went
+SELECT instance, destination, state, attempts, dimse_status, reason, changed_at, not_before
+FROM delivery WHERE instance IN (SELECT value FROM json_each(:instances)) ORDER BY id;
+
+-- retainable: delivered everywhere (and at least somewhere), and kept long enough
+SELECT id, instance_id FROM instance
+WHERE released_at IS NULL AND received_at <= :before
+  AND EXISTS (SELECT 1 FROM delivery WHERE delivery.instance = instance.id)
+  AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.instance = instance.id AND state <> 'delivered')
+ORDER BY received_at LIMIT :limit;
+
+-- mark_released: the row stays as the record of what happened
+UPDATE instance SET released_at = :now WHERE id = :id;
+
+-- known_ids: every instance that has a row
+SELECT instance_id, released_at IS NULL AS held FROM instance;
+
+-- unfinished_of: deliveries of an instance whose spool file is gone
+SELECT delivery.id FROM delivery JOIN instance ON instance.id = delivery.instance
+WHERE instance.instance_id = :instance_id AND delivery.state <> 'delivered';

@@ -1,0 +1,61 @@
+-- The index of the spool, the delivery queue and the outbox. Times are microseconds since 1970, UTC.
+-- Any table can be rebuilt from the spool except what was already delivered, which is then sent once more.
+
+CREATE TABLE instance (
+  id INTEGER PRIMARY KEY,
+  instance_id TEXT NOT NULL UNIQUE,          -- our own id, the spool file's name
+  sop_class_uid TEXT NOT NULL,
+  sop_instance_uid TEXT NOT NULL,            -- not unique on purpose: every arrival is custody of its own
+  study_instance_uid TEXT NOT NULL,
+  series_instance_uid TEXT NOT NULL,
+  transfer_syntax_uid TEXT NOT NULL,
+  calling_ae_title TEXT NOT NULL,
+  called_ae_title TEXT NOT NULL,
+  peer_address TEXT NOT NULL,
+  received_at INTEGER NOT NULL,
+  data_set_offset INTEGER NOT NULL,
+  data_set_length INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
+  policy TEXT NOT NULL,
+  outcomes TEXT NOT NULL,                    -- JSON: why each route took it or did not
+  flags TEXT NOT NULL,                       -- JSON: what was odd about it
+  shared_uids TEXT NOT NULL,                 -- JSON: the UIDs as the privacy rule lets the control plane see them
+  released_at INTEGER                        -- when retention gave its spool room back
+) STRICT;
+CREATE INDEX instance_by_sop ON instance (sop_instance_uid);
+CREATE INDEX instance_by_study ON instance (study_instance_uid);
+CREATE INDEX instance_held ON instance (received_at) WHERE released_at IS NULL;
+-- No index on any patient attribute on purpose: the edge never searches by person.
+
+CREATE TABLE delivery (
+  id INTEGER PRIMARY KEY,
+  instance INTEGER NOT NULL REFERENCES instance (id),
+  destination TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('due', 'sending', 'retry_wait', 'delivered', 'parked')),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  not_before INTEGER NOT NULL DEFAULT 0,     -- retry_wait -> due when it has passed
+  lease_until INTEGER NOT NULL DEFAULT 0,    -- sending -> due when it has passed
+  dimse_status INTEGER NOT NULL DEFAULT 0,   -- the peer's own last word
+  reason TEXT NOT NULL DEFAULT '',
+  changed_at INTEGER NOT NULL,
+  UNIQUE (instance, destination)
+) STRICT;
+CREATE INDEX delivery_due ON delivery (destination, id) WHERE state = 'due';
+CREATE INDEX delivery_waiting ON delivery (destination, not_before) WHERE state = 'retry_wait';
+CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
+CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'parked';
+
+CREATE TABLE outbox (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused within an epoch, also after rows are gone
+  kind TEXT NOT NULL,
+  occurred_at INTEGER NOT NULL,
+  body TEXT NOT NULL,
+  set_aside TEXT                              -- why the control plane could not take it; kept for a person
+) STRICT;
+CREATE INDEX outbox_pending ON outbox (sequence) WHERE set_aside IS NULL;
+
+CREATE TABLE note (
+  key TEXT PRIMARY KEY,
+  value TEXT NOT NULL,
+  written_at INTEGER NOT NULL
+) STRICT;

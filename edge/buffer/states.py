@@ -1,0 +1,75 @@
+"""The states of a delivery and the only ways between them (pure).
+
+Accepted is not delivered: a delivery exists because the edge took custody; it is `delivered` only when the
+destination answered success for that very instance.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from edge.errors import IllegalTransition
+
+
+class DeliveryState(StrEnum):
+    """Where one instance stands on its way to one destination."""
+
+    DUE = "due"
+    SENDING = "sending"
+    RETRY_WAIT = "retry_wait"
+    DELIVERED = "delivered"
+    PARKED = "parked"
+
+
+class DeliveryEvent(StrEnum):
+    """What can happen to a delivery."""
+
+    CLAIMED = "claimed"
+    ACCEPTED = "accepted"
+    FAILED_TRANSIENTLY = "failed_transiently"
+    REFUSED = "refused"
+    GIVEN_BACK = "given_back"
+    LEASE_EXPIRED = "lease_expired"
+    BACKOFF_ELAPSED = "backoff_elapsed"
+    RELEASED_BY_OPERATOR = "released_by_operator"
+
+
+_S, _E = DeliveryState, DeliveryEvent
+
+TRANSITIONS: dict[tuple[DeliveryState, DeliveryEvent], DeliveryState] = {
+    (_S.DUE, _E.CLAIMED): _S.SENDING,
+    (_S.SENDING, _E.ACCEPTED): _S.DELIVERED,
+    (_S.SENDING, _E.FAILED_TRANSIENTLY): _S.RETRY_WAIT,
+    (_S.SENDING, _E.REFUSED): _S.PARKED,  # a person decides; nothing clinical expires
+    (_S.SENDING, _E.GIVEN_BACK): _S.DUE,  # the destination was down before this instance was tried
+    (_S.SENDING, _E.LEASE_EXPIRED): _S.DUE,  # the sender died; sending twice is allowed, losing is not
+    (_S.RETRY_WAIT, _E.BACKOFF_ELAPSED): _S.DUE,
+    (_S.RETRY_WAIT, _E.RELEASED_BY_OPERATOR): _S.DUE,
+    (_S.PARKED, _E.RELEASED_BY_OPERATOR): _S.DUE,
+}
+
+UNFINISHED = frozenset(_S) - {_S.DELIVERED}
+"""States that keep an instance in the spool, whatever its age."""
+
+
+def after(state: DeliveryState, event: DeliveryEvent) -> DeliveryState:
+    """The state that follows.
+
+    Raises:
+        IllegalTransition: this event cannot happen in this state.
+    """
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise IllegalTransition(f"a delivery that is {state} cannot be {event}") from None
+
+
+def sources(event: DeliveryEvent) -> tuple[DeliveryState, ...]:
+    """The states in which this event can happen: what an UPDATE's WHERE clause names."""
+    return tuple(state for state, possible in TRANSITIONS if possible is event)
+
+
+def target(event: DeliveryEvent) -> DeliveryState:
+    """The state that this event leads to, which is the same from every state that allows it."""
+    (only,) = {result for (_state, possible), result in TRANSITIONS.items() if possible is event}
+    return only

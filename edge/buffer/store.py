@@ -1,0 +1,256 @@
+"""The buffer's door: custody, rows, claims and settlements. Every stage meets the others only here.
+
+Reading is not removing: a claim is a lease, an event leaves the outbox when the control plane has it, and a spool
+file goes when retention has proof that every destination answered success.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import apsw
+
+from edge.buffer import rows
+from edge.buffer.database import first, open_reader, run
+from edge.buffer.epoch import BOOT_NOTE, current_epoch, mark_boot
+from edge.buffer.part10 import FileMeta
+from edge.buffer.seal import to_microseconds
+from edge.buffer.spool import Reception, Spool
+from edge.buffer.states import DeliveryEvent, sources, target
+from edge.buffer.transitions import Transition, take
+from edge.buffer.writer import Writer
+from edge.model import BufferCounts, ClaimedDelivery, OutboxEvent, RoutedInstance, SealedInstance
+
+LEASE = timedelta(minutes=15)
+
+
+class Buffer:
+    """One node's buffer in `data_dir`: `spool/`, `edge.db`, `epoch`."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.spool = Spool(data_dir / "spool")
+        self._path = data_dir / "edge.db"
+        self._writer = Writer(self._path)
+        self._local = threading.local()
+        self._arrivals: queue.SimpleQueue[SealedInstance] = queue.SimpleQueue()
+        self._work = threading.Condition()
+        self._outbox = threading.Event()
+        self.epoch: int = current_epoch(data_dir / "epoch", self._path, self.note(BOOT_NOTE))
+        self.set_note(BOOT_NOTE, mark_boot(data_dir / "epoch"))
+
+    # custody
+
+    def receive(self, meta: FileMeta) -> Reception:
+        """Start taking an instance into custody; `Reception.seal` is the moment of custody."""
+        return self.spool.begin(meta)
+
+    def arrived(self, sealed: SealedInstance) -> None:
+        """Tell routing of an instance in custody. Never blocks: the sealed file is already safe."""
+        self._arrivals.put(sealed)
+
+    def next_arrivals(self, limit: int, timeout: float) -> list[SealedInstance]:
+        """Instances that wait for their row, oldest first; empty when none came within `timeout` seconds."""
+        found: list[SealedInstance] = []
+        try:
+            found.append(self._arrivals.get(timeout=timeout))
+            while len(found) < limit:
+                found.append(self._arrivals.get_nowait())
+        except queue.Empty:
+            pass
+        return found
+
+    def admit(self, routed: Sequence[RoutedInstance]) -> int:
+        """Commit rows, deliveries and outbox events of these instances together; return how many were new."""
+        now = to_microseconds(datetime.now(UTC))
+        added = self._writer.write(lambda connection: sum(_admit(connection, one, now) for one in routed))
+        self._wake()
+        return added
+
+    # deliveries
+
+    def claim(self, destination: str, limit: int) -> list[ClaimedDelivery]:
+        """The oldest due deliveries of a destination, each under a lease that expires by itself."""
+        now = datetime.now(UTC)
+
+        def claim_due(connection: apsw.Connection) -> list[ClaimedDelivery]:
+            moment = to_microseconds(now)
+            run(
+                connection,
+                "elapse_backoff",
+                destination=destination,
+                now=moment,
+                target=target(DeliveryEvent.BACKOFF_ELAPSED),
+                sources=json.dumps(sources(DeliveryEvent.BACKOFF_ELAPSED)),
+            )
+            ids = run(
+                connection,
+                "claim",
+                destination=destination,
+                limit=limit,
+                now=moment,
+                lease_until=to_microseconds(now + LEASE),
+                target=target(DeliveryEvent.CLAIMED),
+                sources=json.dumps(sources(DeliveryEvent.CLAIMED)),
+            )
+            return rows.claimed(run(connection, "claimed", ids=json.dumps([row["id"] for row in ids])))
+
+        return self._writer.write(claim_due)
+
+    def settle(
+        self,
+        delivery_id: int,
+        event: DeliveryEvent,
+        *,
+        reason: str = "",
+        dimse_status: int = 0,
+        not_before: datetime | None = None,
+    ) -> None:
+        """Take one transition and, in the same transaction, tell the outbox of it.
+
+        Raises:
+            IllegalTransition: the delivery is in a state that this event cannot happen in.
+        """
+        change = Transition(
+            delivery_id=delivery_id,
+            event=event,
+            reason=reason,
+            dimse_status=dimse_status,
+            not_before=not_before,
+        )
+        self._writer.write(lambda connection: take(connection, change))
+        self._outbox.set()
+
+    def recover(self) -> int:
+        """At start, and only then: what the dead process was sending is due again. Returns how many."""
+        return self._expire(datetime.now(UTC) + LEASE + timedelta(days=1))
+
+    def expire_leases(self) -> int:
+        """Give back the deliveries of a sender that has not settled them in time. Returns how many."""
+        return self._expire(datetime.now(UTC))
+
+    def wait_for_work(self, timeout: float) -> None:
+        """Return when deliveries were added, or after `timeout` seconds."""
+        with self._work:
+            self._work.wait(timeout)
+
+    # outbox
+
+    def read_outbox(self, limit: int) -> Sequence[OutboxEvent]:
+        """The oldest events that the control plane has not acknowledged. Reading removes nothing."""
+        return rows.events(run(self._reader(), "pending_events", limit=limit))
+
+    def acknowledge(self, sequence: int) -> None:
+        """Forget events up to here: the control plane has committed them."""
+        self._writer.write(lambda connection: run(connection, "acknowledge", sequence=sequence))
+
+    def set_aside(self, sequence: int, reason: str) -> None:
+        """Keep an event that the control plane cannot take, out of the way of all others, for a person."""
+        self._writer.write(
+            lambda connection: run(connection, "set_aside", sequence=sequence, reason=reason),
+        )
+
+    def wait_for_outbox(self, timeout: float) -> bool:
+        """Whether an event was added within `timeout` seconds."""
+        added = self._outbox.wait(timeout)
+        self._outbox.clear()
+        return added
+
+    # facts
+
+    def counts(self) -> BufferCounts:
+        """How full the buffer is."""
+        return rows.counts(run(self._reader(), "counts")[0], datetime.now(UTC))
+
+    def set_note(self, key: str, value: str) -> None:
+        """Keep a small fact for `skerry-edge status`."""
+        now = to_microseconds(datetime.now(UTC))
+        self._writer.write(lambda connection: run(connection, "write_note", key=key, value=value, now=now))
+
+    def note(self, key: str) -> str | None:
+        """The fact last written under this key."""
+        row = first(self._reader(), "read_note", key=key)
+        return None if row is None else str(row["value"])
+
+    def known_ids(self) -> dict[str, bool]:
+        """Every instance that has a row, and whether its spool file should be there."""
+        return {row["instance_id"]: bool(row["held"]) for row in run(self._reader(), "known_ids")}
+
+    def unfinished_of(self, instance_id: str) -> list[int]:
+        """The deliveries of this instance that are not delivered."""
+        return [row["id"] for row in run(self._reader(), "unfinished_of", instance_id=instance_id)]
+
+    def release_delivered(self, keep: timedelta, limit: int = 500) -> int:
+        """Give back the room of instances delivered everywhere and kept for `keep`; return how many."""
+        now = datetime.now(UTC)
+        before = to_microseconds(now - keep)
+        done = run(self._reader(), "retainable", before=before, limit=limit)
+        if done:
+            ids = [row["id"] for row in done]
+            self._writer.write(lambda connection: _mark_released(connection, ids, to_microseconds(now)))
+        for row in done:
+            self.spool.release(row["instance_id"])
+        return len(done)
+
+    def checkpoint(self) -> None:
+        """Move the WAL into the database as far as readers and a replicator allow; never blocks a writer."""
+        self._reader().wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def alive(self) -> bool:
+        """Whether the writer still works."""
+        return self._writer.alive()
+
+    def close(self) -> None:
+        """Finish every change that was asked for."""
+        self._writer.close()
+
+    def _expire(self, moment: datetime) -> int:
+        event = DeliveryEvent.LEASE_EXPIRED
+
+        def expire(connection: apsw.Connection) -> int:
+            run(
+                connection,
+                "expire_leases",
+                now=to_microseconds(moment),
+                target=target(event),
+                sources=json.dumps(sources(event)),
+            )
+            return connection.changes()
+
+        return self._writer.write(expire)
+
+    def _reader(self) -> apsw.Connection:
+        if not hasattr(self._local, "connection"):
+            self._local.connection = open_reader(self._path)
+        connection: apsw.Connection = self._local.connection
+        return connection
+
+    def _wake(self) -> None:
+        self._outbox.set()
+        with self._work:
+            self._work.notify_all()
+
+
+def _admit(connection: apsw.Connection, routed: RoutedInstance, now: int) -> bool:
+    added = first(connection, "add_instance", **rows.instance_values(routed))
+    if added is None:
+        return False
+    for destination in routed.decision.destinations:
+        run(connection, "add_delivery", instance=added["id"], destination=destination, now=now)
+    run(
+        connection,
+        "add_event",
+        kind="instance_received",
+        now=now,
+        body=json.dumps(rows.received_body(routed)),
+    )
+    return True
+
+
+def _mark_released(connection: apsw.Connection, ids: Sequence[int], now: int) -> None:
+    for row_id in ids:
+        run(connection, "mark_released", id=row_id, now=now)

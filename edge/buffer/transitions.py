@@ -1,0 +1,56 @@
+"""Taking one transition: the row changes and the outbox hears of it, in the same transaction."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import apsw
+
+from edge.buffer import rows
+from edge.buffer.database import run
+from edge.buffer.seal import to_microseconds
+from edge.buffer.states import DeliveryEvent, sources, target
+from edge.errors import IllegalTransition
+
+_SILENT = frozenset({DeliveryEvent.GIVEN_BACK})
+"""Events that change nothing for anybody who watches: the delivery was not tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """What happened to one delivery."""
+
+    delivery_id: int
+    event: DeliveryEvent
+    reason: str = ""
+    dimse_status: int = 0
+    not_before: datetime | None = None
+    """When a delivery that failed transiently may be tried again."""
+
+
+def take(connection: apsw.Connection, change: Transition) -> None:
+    """Apply one transition inside the caller's transaction.
+
+    Raises:
+        IllegalTransition: the delivery is in a state that this event cannot happen in.
+    """
+    now = to_microseconds(datetime.now(UTC))
+    changed = run(
+        connection,
+        "transition",
+        id=change.delivery_id,
+        target=target(change.event),
+        sources=json.dumps(sources(change.event)),
+        reason=change.reason,
+        dimse_status=change.dimse_status,
+        not_before=to_microseconds(change.not_before) if change.not_before else 0,
+        unspent=1 if change.event in _SILENT else 0,
+        now=now,
+    )
+    if not changed:
+        raise IllegalTransition(f"delivery {change.delivery_id} cannot be {change.event} now")
+    if change.event not in _SILENT:
+        body = rows.changed_body(run(connection, "delivery_event", id=change.delivery_id)[0])
+        run(connection, "add_event", kind="delivery_changed", now=now, body=json.dumps(body))

@@ -1,0 +1,129 @@
+"""Looking at a buffer, and an operator's hand on it, from another process than the one that runs the node."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edge.buffer import rows
+from edge.buffer.database import open_reader, open_writer, run
+from edge.buffer.seal import from_microseconds
+from edge.buffer.states import DeliveryEvent, sources
+from edge.buffer.transitions import Transition, take
+from edge.errors import SettingsError, UnknownInstance
+from edge.model import BufferCounts
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFilter:
+    """Which deliveries a person asks for."""
+
+    destination: str | None = None
+    state: str | None = None
+    limit: int = 100
+
+
+class BufferView:
+    """Reads the buffer of a data directory; works while the node runs and when it does not."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "edge.db"
+        if not self._path.exists():
+            raise SettingsError(
+                f"{data_dir} holds no buffer",
+                hint="Give the --data-dir of a node that ran, or `skerry-edge rebuild` when its database is lost.",
+            )
+        self._connection = open_reader(self._path)
+
+    def counts(self) -> BufferCounts:
+        """How full the buffer is."""
+        return rows.counts(run(self._connection, "counts")[0], datetime.now(UTC))
+
+    def destinations(self) -> list[Record]:
+        """Deliveries by destination and state, with the oldest arrival of each."""
+        found = run(self._connection, "destinations")
+        return [{**row, "oldest": _time(row["oldest"])} for row in found]
+
+    def queue(self, wanted: QueueFilter) -> list[Record]:
+        """Deliveries that are not delivered, oldest first."""
+        found = run(
+            self._connection,
+            "queue",
+            destination=wanted.destination,
+            state=wanted.state,
+            limit=wanted.limit,
+        )
+        return [_with_times(row, "not_before", "changed_at", "received_at") for row in found]
+
+    def trace(self, uid: str) -> list[Record]:
+        """Every arrival under a SOP instance, series or study UID or an instance id, with why and where it went.
+
+        Raises:
+            UnknownInstance: nothing is known under it.
+        """
+        found = run(self._connection, "trace", uid=uid)
+        if not found:
+            raise UnknownInstance(f"nothing is known here under {uid}")
+        ids = json.dumps([row["id"] for row in found])
+        deliveries = run(self._connection, "trace_deliveries", instances=ids)
+        return [_traced(row, [one for one in deliveries if one["instance"] == row["id"]]) for row in found]
+
+    def notes(self) -> dict[str, Record]:
+        """The facts that the node wrote down last, each with its time."""
+        return {
+            row["key"]: {"value": row["value"], "written_at": _time(row["written_at"])}
+            for row in run(self._connection, "notes")
+        }
+
+    def requeue(self, *, uid: str | None, destination: str | None, dry_run: bool) -> int:
+        """Release parked and waiting deliveries to be tried at once; return how many.
+
+        Raises:
+            UnknownInstance: a UID was given and nothing is known under it.
+        """
+        event = DeliveryEvent.RELEASED_BY_OPERATOR
+        wanted = {"uid": uid, "destination": destination, "sources": json.dumps(sources(event))}
+        if uid is not None:
+            self.trace(uid)
+        if dry_run:
+            return len(run(self._connection, "releasable_by_operator", **wanted))
+        connection = open_writer(self._path)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            found = run(connection, "releasable_by_operator", **wanted)
+            for row in found:
+                take(
+                    connection,
+                    Transition(delivery_id=row["id"], event=event, reason="released by an operator"),
+                )
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        return len(found)
+
+
+def _traced(row: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]]) -> Record:
+    record = _with_times(row, "received_at", "released_at")
+    record["outcomes"] = json.loads(row["outcomes"])
+    record["flags"] = json.loads(row["flags"])
+    for internal in ("id", "checksum", "data_set_offset", "shared_uids"):
+        record.pop(internal)
+    record["deliveries"] = [
+        {key: value for key, value in _with_times(one, "changed_at", "not_before").items() if key != "instance"}
+        for one in deliveries
+    ]
+    return record
+
+
+def _with_times(row: Mapping[str, Any], *columns: str) -> Record:
+    return {**row, **{column: _time(row[column]) for column in columns}}
+
+
+def _time(microseconds: int | None) -> str | None:
+    return rows.rfc3339(from_microseconds(microseconds)) if microseconds else None

@@ -1,0 +1,108 @@
+"""The only thread that writes the buffer database: many small changes, one FULL commit.
+
+A change runs inside a savepoint of its own, so a bad one fails alone; its caller hears of it after the commit.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import structlog
+
+from edge.buffer.database import open_writer
+
+GROUP_LIMIT = 64
+"""Changes in one transaction: enough to share a sync, few enough to keep the write lock short."""
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Change:
+    apply: Callable[[apsw.Connection], Any]
+    done: Future[Any]
+    result: Any = None
+    error: Exception | None = None
+
+
+class Writer:
+    """Owns the writing connection. `write` returns only when the change is committed with `synchronous=FULL`."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = open_writer(path)
+        self._changes: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="buffer-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, apply: Callable[[apsw.Connection], T]) -> T:
+        """Run one change in a transaction and return what it returned, after the commit.
+
+        Raises:
+            Exception: whatever the change raised (it is undone), or what the commit raised (all are undone).
+        """
+        change = _Change(apply, Future())
+        self._changes.put(change)
+        result: T = change.done.result()
+        return result
+
+    def alive(self) -> bool:
+        """Whether the thread still works."""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """Finish what was asked for, then give the file back."""
+        self._changes.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while True:
+            group = [self._changes.get()]
+            while len(group) < GROUP_LIMIT and group[-1] is not None:
+                try:
+                    group.append(self._changes.get_nowait())
+                except queue.Empty:
+                    break
+            changes = [change for change in group if change is not None]
+            if changes:
+                self._commit(changes)
+            if group[-1] is None:
+                return
+
+    def _commit(self, changes: list[_Change]) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for change in changes:
+                self._apply(change)
+            self._connection.execute("COMMIT")
+        except Exception as error:
+            log.exception("buffer.commit_failed", changes=len(changes))
+            if not self._connection.get_autocommit():
+                self._connection.execute("ROLLBACK")
+            for change in changes:
+                change.done.set_exception(error)
+            return
+        for change in changes:
+            if change.error is None:
+                change.done.set_result(change.result)
+            else:
+                change.done.set_exception(change.error)
+
+    def _apply(self, change: _Change) -> None:
+        self._connection.execute("SAVEPOINT change")
+        try:
+            change.result = change.apply(self._connection)
+        except apsw.FullError:
+            raise  # the disk is full for everybody in this group
+        except Exception as error:
+            change.error = error
+            self._connection.execute("ROLLBACK TO change")
+        self._connection.execute("RELEASE change")
