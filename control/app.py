@@ -22,9 +22,7 @@ def api_routers() -> Sequence[APIRouter]:
 
 def create_app(provisions: Provisions) -> FastAPI:
     """The application over objects that were built already. Starts nothing by itself."""
-    app = FastAPI(
-        title="Skerry control plane", version=version("skerry"), openapi_url=f"{API_PREFIX}/openapi.json"
-    )
+    app = FastAPI(title="Skerry control plane", version=version("skerry"), openapi_url=f"{API_PREFIX}/openapi.json")
     provisions.install(app)
     http_errors.install(app)
     for router in api_routers():

@@ -1,6 +1,6 @@
 """Every error that the control plane raises on purpose. Nothing of HTTP or gRPC here (see `http_errors`).
 
-    ControlError                    something the control plane can name; `hint` says what to do, `code` is stable
+    ControlError                    something we can name; `hint` says what to do, `code` is stable
     ├── SettingsError               the configuration cannot be used
     ├── NotFound
     │   ├── UnknownSite, UnknownNode, UnknownPolicyVersion, UnknownStudy
@@ -10,6 +10,7 @@
     ├── Invalid
     │   ├── InvalidName, InvalidCsr, InvalidCursor, InvalidQuery
     │   ├── InvalidPolicy           carries its diagnostics
+    │   ├── InvalidEvent            carries the sequence of a pushed event that no node of ours writes
     │   └── TokenMalformed
     ├── TokenRefused
     │   ├── TokenUnknown, TokenUsed, TokenExpired
@@ -122,15 +123,27 @@ class InvalidPolicy(Invalid):
 
     hint = "Mend the lines that the diagnostics name."
 
-    def __init__(
-        self, message: str | None = None, *, diagnostics: Sequence[Mapping[str, object]] = ()
-    ) -> None:
+    def __init__(self, message: str | None = None, *, diagnostics: Sequence[Mapping[str, object]] = ()) -> None:
         super().__init__(message)
         self.diagnostics = tuple(diagnostics)
 
     def details(self) -> Mapping[str, object]:
         """Where and why, line by line."""
         return {"diagnostics": list(self.diagnostics)}
+
+
+class InvalidEvent(Invalid):
+    """A pushed event cannot be understood."""
+
+    hint = "Nothing of the batch was applied. Check that the node runs a version that this control plane knows."
+
+    def __init__(self, sequence: int, why: str) -> None:
+        super().__init__(f"event {sequence}: {why}" if sequence else why)
+        self.sequence = sequence
+
+    def details(self) -> Mapping[str, object]:
+        """Which event."""
+        return {"sequence": self.sequence}
 
 
 class TokenMalformed(Invalid):

@@ -66,25 +66,19 @@ async def _bad_request(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     # Only where and why: the value itself may be a secret or a patient's name.
     places = [{"where": list(one["loc"]), "why": one["msg"]} for one in error.errors()]
-    return problem(
-        status=422, code="INVALID_REQUEST", title="The request cannot be understood.", errors=places
-    )
+    return problem(status=422, code="INVALID_REQUEST", title="The request cannot be understood.", errors=places)
 
 
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    answer = problem(
-        status=error.status_code, code=HTTPStatus(error.status_code).name, title=str(error.detail)
-    )
+    answer = problem(status=error.status_code, code=HTTPStatus(error.status_code).name, title=str(error.detail))
     answer.headers.update(error.headers or {})
     return answer
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     log.error("request.failed", method=request.method, route=_route_of(request), error=type(error).__name__)
-    return problem(
-        status=500, code="INTERNAL_ERROR", title="The control plane failed.", hint="Its log says why."
-    )
+    return problem(status=500, code="INTERNAL_ERROR", title="The control plane failed.", hint="Its log says why.")
 
 
 def _route_of(request: Request) -> str:

@@ -44,7 +44,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             return value.astimezone(UTC)
         return (value - EPOCH) // timedelta(microseconds=1)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Give back the moment in UTC."""
         if value is None:
             return None
@@ -53,7 +53,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return EPOCH + timedelta(microseconds=value)
 
 
-JsonDocument = JSON().with_variant(JSONB(), "postgresql")
+JsonDocument = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 """A JSON column: JSONB on PostgreSQL."""
 
 RowId = BigInteger().with_variant(Integer(), "sqlite")

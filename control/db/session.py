@@ -18,7 +18,7 @@ WRITES = "skerry_writes"
 """Execution option of the engine whose transactions may write."""
 
 SQLITE_PRAGMAS = (
-    # Not WAL: SQLite before 3.51.3 can damage a WAL database that two connections write and checkpoint at once.
+    # Not WAL: SQLite before 3.51.3 can damage one that two connections write and checkpoint at once.
     "PRAGMA journal_mode=TRUNCATE",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
@@ -26,11 +26,16 @@ SQLITE_PRAGMAS = (
 )
 
 
+URL_HINT = (
+    "Write postgresql://USER:PASSWORD@HOST:PORT/NAME into the file, or leave it out for SQLite in the data directory."
+)
+
+
 class Database:
     """One database: `transaction()` to change it, `snapshot()` to read it.
 
-    A unit of work never opens another one inside: on SQLite the inner writer would wait for the outer reader for ever.
-    Keep both short, and await nothing slow inside.
+    A unit of work never opens another one inside: on SQLite the inner writer would wait for the outer one
+    for ever. Keep both short, and await nothing slow inside.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -77,8 +82,10 @@ def open_database(url: str) -> Database:
     Raises:
         SettingsError: the URL is of another kind. Its text is never repeated, because it may hold a password.
     """
-    return Database(_sqlite_engine(parsed) if (parsed := _read_url(url)).drivername.startswith("sqlite")
-                    else create_async_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20))  # fmt: skip
+    parsed = _read_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return Database(_sqlite_engine(parsed))
+    return Database(create_async_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20))
 
 
 def _read_url(url: str) -> URL:
@@ -95,9 +102,6 @@ def _read_url(url: str) -> URL:
             raise SettingsError("The database URL names a database that is not known.", hint=URL_HINT)
 
 
-URL_HINT = "Write postgresql://USER:PASSWORD@HOST:PORT/NAME into the file, or leave it out for SQLite in the data directory."
-
-
 def _sqlite_engine(url: URL) -> AsyncEngine:
     engine = create_async_engine(url)
 
@@ -111,7 +115,7 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        # A deferred transaction that turns from reading to writing fails at once when another one has written.
+        # A deferred transaction that turns to writing fails at once when another one has written.
         writes = connection.get_execution_options().get(WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

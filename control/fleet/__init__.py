@@ -1,3 +1,3 @@
-"""The fleet at a glance: sites, nodes, the age of their last word."""
+"""Every site with its nodes and the age of their last word."""
 
 from __future__ import annotations

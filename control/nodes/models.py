@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control.db.base import Base, JsonDocument, RowId
@@ -15,13 +15,23 @@ class Node(Base):
     """A box that was enrolled. Its row stays when it is revoked: what it sent still names it."""
 
     __tablename__ = "node"
-    __table_args__ = (UniqueConstraint("site_id", "name"),)
+    __table_args__ = (
+        # A revoked box leaves its name to the one that takes its place.
+        Index(
+            "uq_node_living_name",
+            "site_id",
+            "name",
+            unique=True,
+            sqlite_where=text("revoked_at IS NULL"),
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     """Random, made by us; stands in the certificate."""
     site_id: Mapped[int] = mapped_column(RowId, ForeignKey("site.id"))
     name: Mapped[str] = mapped_column(String(63))
-    """What people call the box, unique in its site."""
+    """What people call the box, unique among those of its site that are not revoked."""
     key_fingerprint: Mapped[str] = mapped_column(String(64))
     """SHA-256 of the public key (SubjectPublicKeyInfo, DER) in its present certificate."""
     certificate_ends: Mapped[datetime]

@@ -1,0 +1,75 @@
+"""The states of a delivery as the centre knows them, and one change of state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class DeliveryState(StrEnum):
+    """The states of the edge's own table; the words are those of the wire."""
+
+    DUE = "due"
+    SENDING = "sending"
+    RETRY_WAIT = "retry_wait"
+    DELIVERED = "delivered"
+    PARKED = "parked"
+
+
+class Progress(StrEnum):
+    """What people are told of an object: the least finished of its deliveries decides."""
+
+    DELIVERED = "delivered"
+    """Every destination answered success for this very object."""
+    WAITING = "waiting"
+    """At least one destination still has to answer success; the node goes on by itself."""
+    PARKED = "parked"
+    """At least one destination refused it; a person is needed."""
+    UNROUTED = "unrouted"
+    """In custody of its node, and no route sends it anywhere."""
+
+
+UNFINISHED: dict[DeliveryState, int] = {
+    DeliveryState.DELIVERED: 0,
+    DeliveryState.DUE: 1,
+    DeliveryState.SENDING: 1,
+    DeliveryState.RETRY_WAIT: 1,
+    DeliveryState.PARKED: 2,  # a person is needed, so it outranks what goes on by itself
+}
+"""How far from done a state is. A count over several deliveries shows the highest, and never claims more than is so."""
+
+PROGRESS_BY_RANK: dict[int, Progress] = {
+    -1: Progress.UNROUTED,
+    0: Progress.DELIVERED,
+    1: Progress.WAITING,
+    2: Progress.PARKED,
+}
+
+FINALITY: dict[DeliveryState, int] = {
+    DeliveryState.DUE: 0,
+    DeliveryState.RETRY_WAIT: 1,
+    DeliveryState.SENDING: 2,
+    DeliveryState.PARKED: 3,
+    DeliveryState.DELIVERED: 4,
+}
+"""Which of two changes with the same time stands, when their epochs differ: one that says delivered is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryChange:
+    """A delivery took a transition on its node."""
+
+    node_id: str
+    site: str
+    epoch: str
+    sequence: int
+    occurred_at: datetime
+    instance_id: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    destination: str
+    state: DeliveryState
+    reason: str
+    attempts: int
+    dimse_status: int

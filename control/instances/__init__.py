@@ -1,0 +1,3 @@
+"""Which object reached which node, when, and from whom."""
+
+from __future__ import annotations
