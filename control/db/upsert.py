@@ -36,10 +36,7 @@ async def _insert(session: AsyncSession, table: Table, rows: Iterable[Row], merg
         return
     connection = await session.connection()
     statement: postgresql.Insert | sqlite.Insert
-    if connection.dialect.name == "postgresql":
-        statement = postgresql.insert(table)
-    else:
-        statement = sqlite.insert(table)
+    statement = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
     if merge is None:
         statement = statement.on_conflict_do_nothing(index_elements=key)
     else:

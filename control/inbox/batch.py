@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from mesh.v1 import sync_pb2
 
 from control.deliveries.changes import DeliveryChange, DeliveryState
 from control.errors import InvalidEvent
 from control.inbox.wire_text import storable, storable_uid
 from control.instances.received import ReceivedInstance, RouteReason
+from mesh.v1 import sync_pb2
 
 MAX_EVENTS = 5000
 """Ten times what a node sends: a bound on the memory and time of one transaction."""
