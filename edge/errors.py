@@ -15,11 +15,15 @@
     └── UplinkError
         ├── UplinkUnreachable      no answer; try again later
         └── UplinkRefused          the control plane said no; a person is needed
+            └── UplinkInvalid      it cannot read what was sent; the same again is useless
 
 The class docstring is the message when none is given.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 
 class EdgeError(Exception):
@@ -73,10 +77,30 @@ class IllegalTransition(EdgeError):
     """A delivery cannot take this event in its present state."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One finding in a policy document, at the place in the YAML file where it can be mended."""
+
+    severity: Literal["error", "warning"]
+    line: int
+    """From 1; 0 when the finding has no place in a file."""
+    column: int
+    """From 1, in characters; 0 when the finding has no place in a file."""
+    message: str
+    hint: str = ""
+    """What to write instead, when that is known."""
+
+
 class PolicyError(EdgeError):
     """The policy document must not run."""
 
     hint = "Run `skerry-edge policy check FILE` and mend the lines that it names."
+
+    def __init__(
+        self, message: str | None = None, *, hint: str | None = None, diagnostics: tuple[Diagnostic, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.diagnostics = diagnostics
 
 
 class PolicySignatureInvalid(PolicyError):
@@ -100,6 +124,17 @@ class UplinkError(EdgeError):
 class UplinkUnreachable(UplinkError):
     """The control plane does not answer; the site goes on and tries again."""
 
+    def __init__(self, message: str | None = None, *, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds that the other side asked us to wait, 0 when it did not."""
+
 
 class UplinkRefused(UplinkError):
     """The control plane refused this node."""
+
+
+class UplinkInvalid(UplinkRefused):
+    """The control plane cannot read what this node sent."""
+
+    hint = "Check that the node and the control plane run matching versions."
