@@ -1,0 +1,118 @@
+"""Every query of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control.nodes.clones import Boot, BootHistory
+from control.nodes.models import Node, NodeReport
+from control.nodes.reports import StatusReport
+
+
+def add(tx: AsyncSession, node: Node) -> None:
+    """A new node."""
+    tx.add(node)
+
+
+async def by_id(session: AsyncSession, node_id: str, *, lock: bool = False) -> Node | None:
+    """The node with this id; with `lock`, held until the transaction ends."""
+    query = select(Node).where(Node.id == node_id)
+    return await session.scalar(query.with_for_update() if lock else query)
+
+
+async def living_name_exists(session: AsyncSession, *, site_id: int, name: str) -> bool:
+    """Whether a node of this name is in the site and was not revoked."""
+    query = select(Node.id).where(Node.site_id == site_id, Node.name == name, Node.revoked_at.is_(None))
+    return await session.scalar(query) is not None
+
+
+async def touch(tx: AsyncSession, node_id: str, at: datetime) -> None:
+    """Note that a node spoke."""
+    await tx.execute(update(Node).where(Node.id == node_id).values(last_contact_at=at))
+
+
+async def after_id(
+    session: AsyncSession, *, site_ids: Sequence[int] | None, after: str, limit: int
+) -> Sequence[tuple[Node, NodeReport | None]]:
+    """Nodes with their newest report, by id."""
+    query = _with_report().where(Node.id > after).order_by(Node.id).limit(limit)
+    if site_ids is not None:
+        query = query.where(Node.site_id.in_(site_ids))
+    return [(node, report) for node, report in (await session.execute(query)).tuples()]
+
+
+async def of_sites(session: AsyncSession, site_ids: Sequence[int]) -> Sequence[tuple[Node, NodeReport | None]]:
+    """All nodes of some sites that were not revoked, by name."""
+    query = _with_report().where(Node.site_id.in_(site_ids), Node.revoked_at.is_(None)).order_by(Node.name)
+    return [(node, report) for node, report in (await session.execute(query)).tuples()]
+
+
+async def with_report(session: AsyncSession, node_id: str) -> tuple[Node, NodeReport | None] | None:
+    """One node with its newest report."""
+    row = (await session.execute(_with_report().where(Node.id == node_id))).tuples().first()
+    return (row[0], row[1]) if row is not None else None
+
+
+async def report_of(session: AsyncSession, node_id: str) -> NodeReport | None:
+    """The newest report of a node."""
+    return await session.get(NodeReport, node_id)
+
+
+async def living_count(session: AsyncSession) -> int:
+    """How many nodes are enrolled and not revoked."""
+    return await session.scalar(select(func.count()).select_from(Node).where(Node.revoked_at.is_(None))) or 0
+
+
+def store_report(
+    tx: AsyncSession,
+    row: NodeReport | None,
+    *,
+    node_id: str,
+    report: StatusReport,
+    boots: BootHistory,
+    at: datetime,
+) -> None:
+    """Put a report in the place of the one before."""
+    if row is None:
+        row = NodeReport(node_id=node_id)
+        tx.add(row)
+    for name, value in _columns(report).items():
+        setattr(row, name, value)
+    row.reported_at = at
+    row.recent_boots = [{"boot_id": boot.boot_id, "at": boot.at.isoformat()} for boot in boots.boots]
+    row.clone_suspected = boots.clone_suspected
+
+
+def boots_of(row: NodeReport | None) -> tuple[Boot, ...]:
+    """The boot ids that a report row remembers."""
+    if row is None:
+        return ()
+    return tuple(Boot(boot_id=one["boot_id"], at=datetime.fromisoformat(one["at"])) for one in row.recent_boots)
+
+
+def _columns(report: StatusReport) -> dict[str, object]:
+    columns: dict[str, object] = {
+        name: getattr(report, name)
+        for name in StatusReport.__dataclass_fields__
+        if name not in {"active", "attempt", "conditions"}
+    }
+    return columns | {
+        "conditions": [asdict(one) for one in report.conditions],
+        "active_generation": report.active.generation,
+        "active_version": report.active.version,
+        "attempt_generation": report.attempt.generation,
+        "attempt_version": report.attempt.version,
+    }
+
+
+def _with_report() -> Select[tuple[Node, NodeReport | None]]:
+    # The outer join makes the report optional, which the types of select() cannot say.
+    query: Select[tuple[Node, NodeReport | None]] = select(Node, NodeReport).outerjoin(  # type: ignore[assignment]
+        NodeReport, NodeReport.node_id == Node.id
+    )
+    return query

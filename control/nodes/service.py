@@ -1,0 +1,238 @@
+"""The rules of nodes: who may speak, what they said, who was revoked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control.audit.service import AuditService
+from control.clock import Clock
+from control.db.session import Database
+from control.errors import NameTaken, NodeRevoked, UnknownNode
+from control.nodes import repository
+from control.nodes.clones import hear
+from control.nodes.models import Node, NodeReport
+from control.nodes.reports import Condition, NodeCaller, NodeFacts, PolicyPlace, StatusReport
+from control.sites.service import SiteFacts, SiteService
+
+log = structlog.get_logger(__name__)
+
+CONTACT_STEP_SECONDS = 10.0
+"""`last_contact_at` is written at most this often for each node: a row written on every call would cost more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewNode:
+    """A box that proved its token and its key."""
+
+    id: str
+    name: str
+    key_fingerprint: str
+    certificate_ends: datetime
+
+
+class NodeService:
+    """Admit, recognise, hear, list and revoke nodes."""
+
+    def __init__(
+        self,
+        database: Database,
+        sites: SiteService,
+        audit: AuditService,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._sites = sites
+        self._audit = audit
+        self._clock = clock
+        self._monotonic = monotonic
+        self._touched: dict[str, float] = {}
+
+    async def admit(self, tx: AsyncSession, site: SiteFacts, node: NewNode, *, actor: str) -> None:
+        """Add a node, inside the transaction that consumes its token.
+
+        Raises:
+            NameTaken: a node of this name is in the site already.
+        """
+        if await repository.living_name_exists(tx, site_id=site.id, name=node.name):
+            raise NameTaken(
+                f"Site {site.name} has a node called {node.name} already.",
+                hint="Choose another name, or revoke the old node first if this box takes its place.",
+            )
+        row = Node(
+            id=node.id,
+            site_id=site.id,
+            name=node.name,
+            key_fingerprint=node.key_fingerprint,
+            certificate_ends=node.certificate_ends,
+            enrolled_at=self._clock(),
+        )
+        repository.add(tx, row)
+        await tx.flush()
+        after = {"site": site.name, "name": node.name, "key_fingerprint": node.key_fingerprint}
+        await self._audit.record(tx, actor=actor, action="node.enrol", object=f"node:{node.id}", after=after)
+
+    async def recognise(self, node_id: str, site_name: str) -> NodeCaller:
+        """The node that a certificate names.
+
+        Raises:
+            UnknownNode: no node of this id is in this site.
+            NodeRevoked
+        """
+        async with self._database.snapshot() as session:
+            node = await repository.by_id(session, node_id)
+            if node is None:
+                raise UnknownNode
+            site = (await self._sites.names(session, only=node.site_id))[node.site_id]
+        if site != site_name:
+            raise UnknownNode
+        if node.revoked_at is not None:
+            raise NodeRevoked
+        await self._touch(node_id)
+        return NodeCaller(node_id=node.id, name=node.name, site_id=node.site_id, site=site)
+
+    async def _touch(self, node_id: str) -> None:
+        now = self._monotonic()
+        if now - self._touched.get(node_id, float("-inf")) < CONTACT_STEP_SECONDS:
+            return
+        self._touched[node_id] = now
+        async with self._database.transaction() as tx:
+            await repository.touch(tx, node_id, self._clock())
+
+    async def store_report(self, tx: AsyncSession, caller: NodeCaller, report: StatusReport) -> bool:
+        """Keep a status report in the place of the one before. True when two boxes seem to share the identity."""
+        await repository.by_id(tx, caller.node_id, lock=True)  # two clones report at the same moment
+        now = self._clock()
+        row = await repository.report_of(tx, caller.node_id)
+        before = row is not None and row.clone_suspected
+        boots = hear(repository.boots_of(row), report.boot_id, now)
+        repository.store_report(tx, row, node_id=caller.node_id, report=report, boots=boots, at=now)
+        await repository.touch(tx, caller.node_id, now)
+        if boots.clone_suspected and not before:
+            log.error("node.clone_suspected", node=caller.node_id, site=caller.site)
+            await self._audit.record(
+                tx,
+                actor="system",
+                action="node.clone_suspected",
+                object=f"node:{caller.node_id}",
+                after={"site": caller.site, "name": caller.name},
+            )
+        return boots.clone_suspected
+
+    async def replace_key(
+        self, tx: AsyncSession, caller: NodeCaller, *, key_fingerprint: str, certificate_ends: datetime
+    ) -> None:
+        """Note the key of a renewed certificate."""
+        node = await repository.by_id(tx, caller.node_id, lock=True)
+        if node is None or node.revoked_at is not None:
+            raise NodeRevoked
+        before = {"key_fingerprint": node.key_fingerprint}
+        node.key_fingerprint, node.certificate_ends = key_fingerprint, certificate_ends
+        await tx.flush()
+        await self._audit.record(
+            tx,
+            actor=f"node:{caller.node_id}",
+            action="node.renew",
+            object=f"node:{caller.node_id}",
+            before=before,
+            after={"key_fingerprint": key_fingerprint},
+        )
+
+    async def revoke(self, node_id: str, *, actor: str) -> NodeFacts:
+        """Refuse this node from now on. Done twice, it stays done.
+
+        Raises:
+            UnknownNode
+        """
+        async with self._database.transaction() as tx:
+            node = await repository.by_id(tx, node_id, lock=True)
+            if node is None:
+                raise UnknownNode
+            if node.revoked_at is None:
+                node.revoked_at = self._clock()
+                await tx.flush()
+                await self._audit.record(
+                    tx,
+                    actor=actor,
+                    action="node.revoke",
+                    object=f"node:{node_id}",
+                    before={"revoked": False},
+                    after={"revoked": True, "name": node.name},
+                )
+        return await self.get(node_id)
+
+    async def get(self, node_id: str) -> NodeFacts:
+        """One node.
+
+        Raises:
+            UnknownNode
+        """
+        async with self._database.snapshot() as session:
+            found = await repository.with_report(session, node_id)
+            if found is None:
+                raise UnknownNode
+            names = await self._sites.names(session, only=found[0].site_id)
+        return node_facts(*found, site=names[found[0].site_id])
+
+    async def page(self, *, site: str | None, after: str, limit: int) -> Sequence[NodeFacts]:
+        """Nodes by id, behind `after`; those of one site when it is named.
+
+        Raises:
+            UnknownSite
+        """
+        async with self._database.snapshot() as session:
+            wanted = [(await self._sites.require(session, site)).id] if site is not None else None
+            found = await repository.after_id(session, site_ids=wanted, after=after, limit=limit)
+            names = await self._sites.names(session)
+        return [node_facts(node, report, site=names[node.site_id]) for node, report in found]
+
+    async def of_sites(self, session: AsyncSession, sites: Sequence[SiteFacts]) -> Sequence[NodeFacts]:
+        """All nodes of some sites that were not revoked, inside somebody's unit of work."""
+        names = {site.id: site.name for site in sites}
+        found = await repository.of_sites(session, list(names))
+        return [node_facts(node, report, site=names[node.site_id]) for node, report in found]
+
+
+def node_facts(node: Node, report: NodeReport | None, *, site: str) -> NodeFacts:
+    """A row and its report as values."""
+    return NodeFacts(
+        id=node.id,
+        name=node.name,
+        site=site,
+        enrolled_at=node.enrolled_at,
+        certificate_ends=node.certificate_ends,
+        revoked_at=node.revoked_at,
+        last_contact_at=node.last_contact_at,
+        reported_at=report.reported_at if report else None,
+        report=_report(report) if report else None,
+        clone_suspected=report.clone_suspected if report else False,
+    )
+
+
+def _report(row: NodeReport) -> StatusReport:
+    return StatusReport(
+        boot_id=row.boot_id,
+        epoch=row.epoch,
+        software_version=row.software_version,
+        dicom_endpoint=row.dicom_endpoint,
+        node_time=row.node_time,
+        instances_held=row.instances_held,
+        deliveries_waiting=row.deliveries_waiting,
+        deliveries_parked=row.deliveries_parked,
+        oldest_waiting_seconds=row.oldest_waiting_seconds,
+        outbox_events=row.outbox_events,
+        spool_free_bytes=row.spool_free_bytes,
+        spool_total_bytes=row.spool_total_bytes,
+        conditions=tuple(Condition(**one) for one in row.conditions),
+        active=PolicyPlace(generation=row.active_generation, version=row.active_version),
+        active_sha256=row.active_sha256,
+        attempt=PolicyPlace(generation=row.attempt_generation, version=row.attempt_version),
+        attempt_state=row.attempt_state,
+        attempt_error=row.attempt_error,
+    )

@@ -1,0 +1,77 @@
+"""The rules of sites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control.audit.service import AuditService
+from control.clock import Clock
+from control.db.session import Database
+from control.errors import NameTaken, UnknownSite
+from control.names import checked_name
+from control.sites import repository
+from control.sites.models import Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteFacts:
+    """A site."""
+
+    id: int
+    name: str
+    created_at: datetime
+
+
+class SiteService:
+    """Add, find and list sites."""
+
+    def __init__(self, database: Database, audit: AuditService, clock: Clock) -> None:
+        self._database = database
+        self._audit = audit
+        self._clock = clock
+
+    async def add(self, name: str, *, actor: str) -> SiteFacts:
+        """A new site.
+
+        Raises:
+            InvalidName, NameTaken
+        """
+        checked_name(name)
+        try:
+            async with self._database.transaction() as tx:
+                site = await repository.add(tx, name=name, created_at=self._clock())
+                await self._audit.record(
+                    tx, actor=actor, action="site.add", object=f"site:{name}", after={"name": name}
+                )
+                return _facts(site)
+        except IntegrityError:
+            raise NameTaken(f"A site called {name} exists already.") from None
+
+    async def page(self, *, after: str, limit: int) -> Sequence[SiteFacts]:
+        """Sites by name, behind `after`."""
+        async with self._database.snapshot() as session:
+            return [_facts(one) for one in await repository.after_name(session, after=after, limit=limit)]
+
+    async def require(self, session: AsyncSession, name: str, *, lock: bool = False) -> SiteFacts:
+        """The site of this name, inside somebody's unit of work; with `lock`, nobody else holds it meanwhile.
+
+        Raises:
+            UnknownSite
+        """
+        site = await repository.by_name(session, name, lock=lock)
+        if site is None:
+            raise UnknownSite
+        return _facts(site)
+
+    async def names(self, session: AsyncSession, *, only: int | None = None) -> dict[int, str]:
+        """The name of every site by its id, or of one, inside somebody's unit of work."""
+        return await repository.names(session, only=only)
+
+
+def _facts(site: Site) -> SiteFacts:
+    return SiteFacts(id=site.id, name=site.name, created_at=site.created_at)
