@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 TagValue = str | int | float | tuple[str, ...]
-"""What a rule sees of one attribute: text, a whole number (IS, US, SS, UL, SL), a decimal (DS, FL, FD), or several texts."""
+"""What a rule sees of an attribute: text, a whole number (IS, US, UL), a decimal (DS, FL, FD), or several texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

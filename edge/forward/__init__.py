@@ -1,0 +1,1 @@
+"""Forward lanes: one for each destination, isolated from all others."""

@@ -1,0 +1,61 @@
+"""What a way of delivering must do, and the only three ways in which one delivery can end.
+
+This is the seam for a faster sender: it replaces a `Forwarder`, and nothing else notices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge.errors import EdgeError
+from edge.model import ClaimedDelivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The destination answered success for this very instance."""
+
+    status: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryLater:
+    """It did not work this time; the same instance may work later."""
+
+    reason: str
+    status: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The destination will not take this instance; a person decides."""
+
+    reason: str
+    status: int = 0
+
+
+Outcome = Accepted | TryLater | Refused
+Settle = Callable[[ClaimedDelivery, Outcome], None]
+
+
+class DestinationDown(EdgeError):
+    """The destination takes nothing now; what was not settled goes back to the queue untouched."""
+
+
+class Forwarder(Protocol):
+    """Delivers to one destination. Called from one thread."""
+
+    def deliver(self, deliveries: Sequence[ClaimedDelivery], settle: Settle) -> None:
+        """Try these in order and settle each as soon as its outcome is known.
+
+        An instance that broke the connection is settled as TryLater, so that a poison one cannot hold the others.
+
+        Raises:
+            DestinationDown: nothing more can be sent now; what was not settled is given back.
+        """
+
+    def close(self) -> None:
+        """Give back what is open towards the destination."""

@@ -1,0 +1,92 @@
+"""Health is a list of coded conditions, the same codes in the CLI, the metrics, the control plane and alerts."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """HIGH: images wait or are refused. MEDIUM: a person should look today. LOW: good to know."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """Something that is not as it should be, in words that a person can act on."""
+
+    code: str
+    severity: Severity
+    text: str
+    hint: str = ""
+    subject: str = ""
+    """What it is about, when there can be several: a destination's name."""
+
+    def saying(self, text: str, *, subject: str = "", hint: str | None = None) -> Condition:
+        """The same condition with the words of this case."""
+        return replace(self, text=text, subject=subject, hint=self.hint if hint is None else hint)
+
+
+SPOOL_FULL = Condition(
+    code="spool-full",
+    severity=Severity.HIGH,
+    text="The spool's disk is under its watermark; new images are refused with 0xA700.",
+    hint="Free disk space, or bring the destinations back so that delivered images can be released.",
+)
+SPOOL_DAMAGED = Condition(
+    code="spool-damaged",
+    severity=Severity.HIGH,
+    text="Spool files did not match their seal and were set aside.",
+    hint="Check the disk; the files are kept in the spool's `damaged` folder.",
+)
+DESTINATION_DOWN = Condition(
+    code="destination-down",
+    severity=Severity.HIGH,
+    text="A destination does not take images.",
+)
+DELIVERIES_PARKED = Condition(
+    code="deliveries-parked",
+    severity=Severity.MEDIUM,
+    text="Deliveries were refused for good and wait for a person.",
+    hint="Look with `skerry-edge queue --state parked`, mend the cause, then `skerry-edge requeue`.",
+)
+NO_POLICY = Condition(
+    code="no-policy",
+    severity=Severity.MEDIUM,
+    text="No policy is in force; images are kept, and routed when one comes.",
+    hint="Publish a policy for this site, or start the node with --policy or --to.",
+)
+BUFFER_FAILING = Condition(
+    code="buffer-failing",
+    severity=Severity.HIGH,
+    text="The buffer database does not take changes; images are safe in the spool but are not routed.",
+    hint="Look at the log for buffer.commit_failed; check the disk.",
+)
+
+
+class HealthBoard:
+    """The conditions that hold now. Threads raise and clear; anybody reads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[tuple[str, str], Condition] = {}
+
+    def raise_condition(self, condition: Condition) -> None:
+        """The condition holds from now on, in these words."""
+        with self._lock:
+            self._held[condition.code, condition.subject] = condition
+
+    def clear(self, code: str, subject: str = "") -> None:
+        """The condition holds no longer."""
+        with self._lock:
+            self._held.pop((code, subject), None)
+
+    def current(self) -> tuple[Condition, ...]:
+        """What holds now, the worst first."""
+        order = (Severity.HIGH, Severity.MEDIUM, Severity.LOW)
+        with self._lock:
+            return tuple(sorted(self._held.values(), key=lambda held: (order.index(held.severity), held.code)))

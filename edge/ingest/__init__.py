@@ -1,0 +1,1 @@
+"""The door: DICOM comes in and is in custody before the peer hears success."""

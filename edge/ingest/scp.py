@@ -1,0 +1,59 @@
+"""The DICOM SCP on pynetdicom: every storage SOP class, known, private or unknown, in every transfer syntax."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+from pydicom.uid import AllTransferSyntaxes
+from pynetdicom import AE, _config
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from edge.ingest.custody import Custody
+from edge.ingest.handlers import Handlers
+from edge.settings import EdgeSettings
+
+log = structlog.get_logger(__name__)
+
+# A site's scanners send private and retired classes that no list has; a router that refuses them loses images.
+_config.UNRESTRICTED_STORAGE_SERVICE = True
+_config.USE_SHORT_DIMSE_AET = False
+_config.LOG_HANDLER_LEVEL = "none"
+
+
+class DicomDoor:
+    """Listens for modalities. `start` returns when it serves; `stop` lets open associations finish for a while."""
+
+    def __init__(self, settings: EdgeSettings, custody: Custody) -> None:
+        self._settings = settings
+        self._handlers = Handlers(custody)
+        self._ae = AE(ae_title=settings.ae_title)
+        self._ae.maximum_associations = settings.max_associations
+        self._ae.maximum_pdu_size = 1 << 18
+        self._ae.acse_timeout = 30
+        self._ae.network_timeout = settings.idle_timeout_seconds
+        self._ae.dimse_timeout = settings.idle_timeout_seconds
+        self._ae.add_supported_context(Verification, AllTransferSyntaxes[:4])
+        self._server: Any = None
+
+    def start(self) -> tuple[str, int]:
+        """Serve; the address that is really bound."""
+        host, _, port = self._settings.listen.rpartition(":")
+        self._server = self._ae.start_server(
+            (host.strip("[]"), int(port)), block=False, evt_handlers=self._handlers.bindings()
+        )
+        address = self._server.socket.getsockname()
+        return str(address[0]), int(address[1])
+
+    def stop(self, grace_seconds: float) -> None:
+        """Take no new association, let open ones finish, then abort those that have not."""
+        if self._server is None:
+            return
+        self._server.shutdown()
+        deadline = time.monotonic() + grace_seconds
+        while self._ae.active_associations and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for association in self._ae.active_associations:
+            association.abort()
+        self._server = None

@@ -1,0 +1,229 @@
+"""The composition root: the only module that knows every stage; it owns the order of start and stop."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+
+from edge import metrics
+from edge.buffer.store import Buffer
+from edge.errors import DataDirInUse, PolicyError
+from edge.forward.lanes import Lanes
+from edge.health import NO_POLICY, HealthBoard
+from edge.housekeeping import Housekeeping
+from edge.ingest.custody import Custody
+from edge.ingest.scp import DicomDoor
+from edge.local_http import LocalHttp
+from edge.model import SealedInstance
+from edge.policy.document import Policy, load_policy
+from edge.recovery import Recovered, recover
+from edge.routing import Router
+from edge.settings import EdgeSettings
+from edge.sync.identity import NodeIdentity, load_identity
+from edge.sync.link import Link
+from edge.sync.policy_store import PolicyStore, policy_label
+from mesh.v1.common_pb2 import PolicyBundle
+
+log = structlog.get_logger(__name__)
+DOOR_GRACE_SECONDS = 2.0
+
+
+class Node:
+    """One edge node in one data directory.
+
+    `local_policy` is the policy of `--policy` or `--to`; it beats the control plane's. A node without it and without
+    an identity only buffers; an enrolled node without a policy keeps what arrives and routes it when one comes.
+    """
+
+    def __init__(self, settings: EdgeSettings, local_policy: Policy | None) -> None:
+        self._settings = settings
+        self._lock = lock_data_dir(settings.data_dir)
+        self._health = HealthBoard()
+        self._buffer = Buffer(settings.data_dir)
+        self._identity = load_identity(settings.data_dir)
+        self._follows_centre = local_policy is None and self._identity is not None
+        self._policy_lock = threading.Lock()
+        self._policy: Policy | None = local_policy
+        self._running_bundle: PolicyBundle | None = None
+        self._lanes = Lanes(settings, self._buffer, self._health)
+        self._router = Router(self._buffer, self._health, lambda: self._policy, pseudonym_key(settings.data_dir))
+        self._housekeeping = Housekeeping(self._buffer, self._health, self._keep_delivered)
+        self._door = DicomDoor(settings, Custody(self._buffer, self._health, settings.min_free_bytes))
+        self._http = LocalHttp(settings.http, alive=self.alive, facts=self.facts, refresh=self._housekeeping.refresh)
+        self._link: Link | None = None
+        self._dicom_address = ("", 0)
+
+    def start(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        """Return when modalities can send: the addresses of the DICOM door and of the local HTTP."""
+        metrics.BUILD_INFO.labels(version=version("skerry")).set(1)
+        if self._follows_centre and self._identity is not None:
+            self._take_up_last_good(self._identity)
+        self.recover()
+        if self._policy is not None:
+            self._lanes.match(self._policy.destinations)
+        self._router.start()
+        self._housekeeping.start()
+        self._http.start()
+        self._dicom_address = self._door.start()
+        if self._identity is not None:
+            self._link = self._make_link(self._identity)
+            self._link.start()
+        log.info("node.started", policy=self._policy.label if self._policy else "none")
+        return self._dicom_address, self._http.address
+
+    def recover(self) -> Recovered:
+        """Make index and spool agree. Sealed files wait in the spool while there is no policy to route them by."""
+        return recover(self._buffer, self._router.admit if self._policy is not None else self._defer)
+
+    def rebuild(self) -> Recovered:
+        """Index the spool without opening any door, then end."""
+        if self._follows_centre and self._identity is not None:
+            self._take_up_last_good(self._identity)
+        found = self.recover()
+        self._buffer.close()
+        self._lock.close()
+        return found
+
+    def stop(self) -> None:
+        """End within ten seconds: the door first, then what empties the buffer, then the buffer."""
+        self._door.stop(DOOR_GRACE_SECONDS)
+        if self._link is not None:
+            threading.Thread(target=self._link.stop, daemon=True).start()
+        self._router.stop(timeout=2.0)
+        self._lanes.stop()
+        self._housekeeping.stop(timeout=1.0)
+        self._http.stop()
+        self._buffer.close()
+        self._lock.close()
+        log.info("node.stopped")
+
+    def alive(self) -> bool:
+        """Whether every thread that images depend on still works."""
+        return self._buffer.alive() and self._router.alive() and self._lanes.alive()
+
+    def facts(self) -> dict[str, Any]:
+        """What the node says of itself to this machine."""
+        counts = self._buffer.counts()
+        conditions = self._conditions()
+        free, total = self._buffer.spool.room()
+        return {
+            "ready": self._dicom_address[1] != 0 and self.alive() and free >= self._settings.min_free_bytes,
+            "version": version("skerry"),
+            "dicom": "{}:{}".format(*self._dicom_address),
+            "policy": self._policy.label if self._policy else None,
+            "instances_held": counts.instances_held,
+            "deliveries_waiting": counts.deliveries_waiting,
+            "deliveries_parked": counts.deliveries_parked,
+            "oldest_waiting_seconds": counts.oldest_waiting_seconds,
+            "outbox_events": counts.outbox_events,
+            "spool_free_bytes": free,
+            "spool_total_bytes": total,
+            "conditions": conditions,
+        }
+
+    def apply_policy(self, bundle: PolicyBundle) -> None:
+        """Run this policy from now on.
+
+        Raises:
+            PolicyError: it must not run here; the one before goes on untouched.
+        """
+        try:
+            text = bundle.document.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise PolicyError("the policy document is not UTF-8 text") from error
+        policy = load_policy(text).labelled(policy_label(bundle))
+        with self._policy_lock:
+            self._policy = policy
+            self._running_bundle = bundle
+            self._lanes.match(policy.destinations)
+        self._health.clear(NO_POLICY.code)
+        log.info("policy.applied", policy=policy.label)
+
+    def _take_up_last_good(self, identity: NodeIdentity) -> None:
+        for stored in self._policies(identity).good():
+            try:
+                text = stored.bundle.document.decode("utf-8")
+                self._policy = load_policy(text).labelled(policy_label(stored.bundle))
+            except (PolicyError, UnicodeDecodeError):
+                log.exception("policy.cannot_run", file=stored.file)
+                continue
+            self._running_bundle = stored.bundle
+            return
+        self._health.raise_condition(NO_POLICY)
+
+    def _policies(self, identity: NodeIdentity) -> PolicyStore:
+        return PolicyStore(self._settings.data_dir, site=identity.site, public_key=identity.policy_public_key)
+
+    def _make_link(self, identity: NodeIdentity) -> Link:
+        return Link(
+            data_dir=self._settings.data_dir,
+            identity=identity,
+            outbox=self._buffer,
+            policies=self._policies(identity),
+            running=self._running_bundle,
+            apply_policy=self.apply_policy,
+            status=self._report,
+            software_version=version("skerry"),
+            follow_policy=self._follows_centre,
+        )
+
+    def _report(self) -> Mapping[str, object]:
+        facts = self.facts()
+        reported = ("ready", "version", "dicom", "policy")
+        return {
+            **{key: value for key, value in facts.items() if key not in reported},
+            "dicom_endpoint": facts["dicom"],
+        }
+
+    def _conditions(self) -> list[dict[str, str]]:
+        held = [(one.code, str(one.severity), one.text, one.hint) for one in self._health.current()]
+        if self._link is not None:
+            held += [(one.code, one.severity, one.text, one.hint) for one in self._link.conditions()]
+        return [dict(zip(("code", "severity", "text", "hint"), one, strict=True)) for one in held]
+
+    def _keep_delivered(self) -> timedelta | None:
+        return self._policy.keep_delivered if self._policy else None
+
+    def _defer(self, found: Sequence[SealedInstance]) -> int:
+        for sealed in found:
+            self._buffer.arrived(sealed)
+        return 0
+
+
+def lock_data_dir(data_dir: Path) -> IO[str]:
+    """Own this data directory until the returned file is closed, or the process ends however it ends.
+
+    Raises:
+        DataDirInUse: another process owns it.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = (data_dir / "lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise DataDirInUse(f"another process owns {data_dir}") from error
+    return lock
+
+
+def pseudonym_key(data_dir: Path) -> bytes:
+    """The key of this node's pseudonyms: made once, never leaves the data directory."""
+    path = data_dir / "pseudonym.key"
+    if not path.exists():
+        aside = path.with_suffix(".tmp")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(secrets.token_bytes(32))
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(path)
+    return path.read_bytes()

@@ -1,0 +1,107 @@
+"""Routing: an instance in custody gets its tags read, its decision made, and its row committed.
+
+An instance is in custody before this stage knows of it, so nothing here can lose one: a failure leaves the sealed
+file, and the next try, or the next start, takes it up again through this same code.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from edge import metrics
+from edge.buffer.store import Buffer
+from edge.errors import PolicyError
+from edge.health import BUFFER_FAILING, NO_POLICY, HealthBoard
+from edge.model import RoutedInstance, SealedInstance, TagSet
+from edge.policy.document import Policy
+from edge.policy.match import decide
+from edge.policy.privacy import shared_tags
+from edge.tags import read_tags
+
+log = structlog.get_logger(__name__)
+BATCH = 64
+RETRY_SECONDS = 1.0
+
+
+class Router:
+    """One thread between the arrivals and the rows."""
+
+    def __init__(
+        self, buffer: Buffer, health: HealthBoard, policy: Callable[[], Policy | None], pseudonym_key: bytes
+    ) -> None:
+        self._buffer, self._health, self._policy, self._key = buffer, health, policy, pseudonym_key
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="router", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Commit what has arrived, then end; what does not fit into `timeout` seconds is adopted at the next start."""
+        self._stopping.set()
+        self._thread.join(timeout)
+
+    def alive(self) -> bool:
+        """Whether the thread still works."""
+        return self._thread.is_alive()
+
+    def admit(self, arrivals: Sequence[SealedInstance]) -> int:
+        """Route these instances and commit their rows together; return how many were new.
+
+        Raises:
+            PolicyError: there is no policy yet; the sealed files wait.
+        """
+        policy = self._policy()
+        if policy is None:
+            raise PolicyError("there is no policy to route by yet", hint=NO_POLICY.hint)
+        return self._buffer.admit([self._route(one, policy) for one in arrivals])
+
+    def _run(self) -> None:
+        while True:
+            arrivals = self._buffer.next_arrivals(BATCH, timeout=0.5)
+            if not arrivals and self._stopping.is_set():
+                return
+            while arrivals and not (self._policy() and self._commit(arrivals)):
+                if self._stopping.wait(RETRY_SECONDS):
+                    return
+
+    def _commit(self, arrivals: Sequence[SealedInstance]) -> bool:
+        try:
+            self.admit(arrivals)
+        except Exception:
+            log.exception("routing.commit_failed", instances=len(arrivals))
+            self._health.raise_condition(BUFFER_FAILING)
+            return False
+        self._health.clear(BUFFER_FAILING.code)
+        return True
+
+    def _route(self, sealed: SealedInstance, policy: Policy) -> RoutedInstance:
+        tags = self._read(sealed)
+        for flag in tags.flags:
+            metrics.INSTANCES_FLAGGED.labels(flag=flag.partition(":")[0]).inc()
+        return RoutedInstance(
+            sealed=sealed,
+            study_instance_uid=_uid(tags, "StudyInstanceUID"),
+            series_instance_uid=_uid(tags, "SeriesInstanceUID"),
+            decision=decide(policy, sealed.facts, tags),
+            flags=tags.flags,
+            shared_tags=shared_tags(policy, tags, self._key),
+        )
+
+    def _read(self, sealed: SealedInstance) -> TagSet:
+        try:
+            with self._buffer.spool.open_data_set(sealed) as stream:
+                return read_tags(stream, transfer_syntax_uid=sealed.transfer_syntax_uid)
+        except Exception:
+            # Whatever a reader chokes on, the instance goes on: rules that need no tags still match.
+            log.exception("routing.tags_unreadable", instance_id=sealed.instance_id)
+            return TagSet(values={}, flags=("unreadable-header",))
+
+
+def _uid(tags: TagSet, keyword: str) -> str:
+    value = tags.values.get(keyword, "")
+    return value if isinstance(value, str) else ""
