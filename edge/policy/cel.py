@@ -1,0 +1,174 @@
+"""The only module that knows the CEL engine: compile a condition once, evaluate it many times, never raise a value.
+
+CEL (Common Expression Language) has no side effects, no unbounded loops and no access to the machine: a rule is data.
+The engine's C++ expressions are immutable: `Condition.evaluate` may be called from several threads at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from cel_expr_python import cel
+
+from edge.model import AssociationFacts, TagSet
+from edge.policy.cel_text import identifiers, presence_tests, regex_literals
+from edge.vocabulary import ATTRIBUTES, Kind
+
+FACTS = ("calling_ae_title", "called_ae_title", "peer_address")
+"""Variables of the association; everything else that a rule can name is an attribute."""
+
+PRESENCE = "present_"
+"""`present("Modality")` becomes the variable `present_Modality`, padded to the same width: columns stay true."""
+
+_TYPES: dict[Kind, Any] = {
+    "text": cel.Type.STRING,
+    "integer": cel.Type.INT,
+    "decimal": cel.Type.DOUBLE,
+    "texts": cel.Type.List(cel.Type.STRING),
+}
+_EMPTY: dict[Kind, str | int | float | list[str]] = {"text": "", "integer": 0, "decimal": 0.0, "texts": []}
+_COMPILE_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+
+# The engine's message may quote the value that it failed on, so only these words reach a log or a screen.
+_REASONS = (
+    ("divide by zero", "it divides by zero"),
+    ("modulus by zero", "it divides by zero"),
+    ("regular expression", "its regular expression is not valid"),
+    ("index", "it asks for a list element that is not there"),
+    ("budget", "it needs too many steps"),
+    ("overflow", "a number is too large"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One complaint of the compiler, at a place in the condition's own text (from 1)."""
+
+    line: int
+    column: int
+    message: str
+
+
+class DoesNotCompile(Exception):
+    """The condition is not a valid CEL expression over the known variables."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(faults[0].message)
+        self.faults = tuple(faults)
+
+
+class EvaluationFailed(Exception):
+    """The condition could not be evaluated for this instance; the text says why and holds no value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A compiled condition and the names that it reads."""
+
+    text: str
+    attributes: tuple[str, ...]
+    """Keywords whose value the condition reads."""
+    tested: tuple[str, ...]
+    """Keywords that it asks `present(...)` of."""
+    facts: tuple[str, ...]
+    program: Any = field(compare=False, repr=False)
+
+    def evaluate(self, facts: AssociationFacts, tags: TagSet) -> bool:
+        """Tell whether the condition holds. Raises EvaluationFailed, and nothing else."""
+        try:
+            result = self.program.eval(data=self._bind(facts, tags))
+            value = result.value()
+            kind = result.type()
+        except Exception as error:  # the engine raises RuntimeError, TypeError, UnicodeEncodeError, SystemError
+            raise EvaluationFailed(_plain_reason(str(error))) from None
+        if kind == cel.Type.BOOL:
+            return bool(value)
+        raise EvaluationFailed(_plain_reason(str(value)))
+
+    def _bind(self, facts: AssociationFacts, tags: TagSet) -> dict[str, object]:
+        # Only what the rule reads: binding all attributes would cost ten times the evaluation.
+        data: dict[str, object] = {name: getattr(facts, name) for name in self.facts}
+        for keyword in self.attributes:
+            value = tags.values.get(keyword)
+            if value is None:
+                data[keyword] = _EMPTY[ATTRIBUTES[keyword].kind]
+            else:
+                data[keyword] = list(value) if isinstance(value, tuple) else value
+        for keyword in self.tested:
+            data[PRESENCE + keyword] = keyword in tags.values
+        return data
+
+
+def compile_condition(text: str) -> Condition:
+    """Compile a condition that gives true or false. Raises DoesNotCompile with every fault and its place."""
+    tests = presence_tests(text)
+    unknown = [t for t in tests if t.keyword not in ATTRIBUTES]
+    if unknown:
+        raise DoesNotCompile([Fault(line=t.line, column=t.column, message=_bad_test(t.keyword)) for t in unknown])
+    source = text
+    for test in tests:
+        source = source[: test.start] + test.padded(PRESENCE + str(test.keyword)) + source[test.end :]
+    program = _compile(source)
+    result = program.return_type()
+    if result != cel.Type.BOOL:
+        raise DoesNotCompile([Fault(line=1, column=1, message=f"gives {result.name()}")])
+    _check_regexes(text)
+    used = identifiers(source)
+    return Condition(
+        text=text,
+        attributes=tuple(k for k in ATTRIBUTES if k in used),
+        tested=tuple(k for k in ATTRIBUTES if PRESENCE + k in used),
+        facts=tuple(f for f in FACTS if f in used),
+        program=program,
+    )
+
+
+def _compile(source: str) -> Any:
+    try:
+        return _environment().compile(source)
+    except Exception as error:
+        found = _COMPILE_ERROR.findall(str(error))
+        faults = [Fault(line=int(line), column=int(column), message=text) for line, column, text in found]
+        if not faults:
+            words = "nested too deeply" if "recursion" in str(error) else "not a CEL expression"
+            faults = [Fault(line=1, column=1, message=words)]
+        raise DoesNotCompile(faults) from None
+
+
+def _bad_test(keyword: str | None) -> str:
+    if keyword is None:
+        return "present() takes the name of one attribute in quotes"
+    return f"undeclared reference to '{keyword}'"
+
+
+def _check_regexes(text: str) -> None:
+    # matches() looks at its pattern only when it runs, and only when it is reached: try every literal one now.
+    for literal in regex_literals(text):
+        result = _environment().compile(f'"".matches({literal.source})').eval(data={})
+        if result.type() != cel.Type.BOOL:
+            reason = str(result.value()).partition("regular expression: ")[2] or "cannot be used"
+            message = f"invalid regular expression: {reason}"
+            raise DoesNotCompile([Fault(line=literal.line, column=literal.column, message=message)])
+
+
+@cache
+def _environment() -> Any:
+    variables: dict[str, Any] = {keyword: _TYPES[attribute.kind] for keyword, attribute in ATTRIBUTES.items()}
+    variables |= {PRESENCE + keyword: cel.Type.BOOL for keyword in ATTRIBUTES}
+    variables |= dict.fromkeys(FACTS, cel.Type.STRING)
+    return cel.NewEnv(variables=variables)
+
+
+def _plain_reason(engine_message: str) -> str:
+    lowered = engine_message.lower()
+    return next((words for mark, words in _REASONS if mark in lowered), "it cannot be evaluated with these values")
+
+
+def variables() -> Mapping[str, str]:
+    """Every name that a condition may use, with the kind of its value in plain words."""
+    words = {"text": "text", "integer": "whole number", "decimal": "decimal number", "texts": "list of texts"}
+    return dict.fromkeys(FACTS, "text") | {k: words[a.kind] for k, a in ATTRIBUTES.items()}

@@ -1,0 +1,36 @@
+"""The decision: which routes take an instance, why, and where it therefore goes."""
+
+from __future__ import annotations
+
+from edge.model import AssociationFacts, Decision, RouteOutcome, TagSet
+from edge.policy.cel import EvaluationFailed
+from edge.policy.model import Policy, Route
+
+
+def decide(policy: Policy, facts: AssociationFacts, tags: TagSet) -> Decision:
+    """Evaluate every route. Pure and total: a route whose condition fails does not match, and says why.
+
+    May be called from several threads at once. Reasons name attributes, never their values.
+    """
+    outcomes = tuple(_try(route, facts, tags) for route in policy.routes)
+    wanted = {name for route, o in zip(policy.routes, outcomes, strict=True) if o.matched for name in route.to}
+    return Decision(
+        policy=policy.label,
+        outcomes=outcomes,
+        destinations=tuple(d.name for d in policy.destinations if d.name in wanted),
+    )
+
+
+def _try(route: Route, facts: AssociationFacts, tags: TagSet) -> RouteOutcome:
+    if route.condition is None:
+        return RouteOutcome(route=route.name, matched=True, reason="this route has no condition")
+    absent = [k for k in route.condition.attributes if k not in tags.values]
+    unread = [k for k in absent if f"undecodable:{k}" in tags.flags]
+    note = f"; without a value here: {', '.join(absent)}" if absent else ""
+    note += f"; could not be decoded: {', '.join(unread)}" if unread else ""
+    try:
+        matched = route.condition.evaluate(facts, tags)
+    except EvaluationFailed as failure:
+        return RouteOutcome(route=route.name, matched=False, reason=f"the condition failed: {failure}{note}")
+    words = "the condition is true" if matched else "the condition is false"
+    return RouteOutcome(route=route.name, matched=matched, reason=words + note)

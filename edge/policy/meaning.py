@@ -1,0 +1,180 @@
+"""The second of two checks: does a well-shaped document make sense, and what does it mean?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Literal
+
+from edge.errors import Diagnostic
+from edge.model import Destination, DicomDestination, FolderDestination
+from edge.policy.cel import Condition, DoesNotCompile, compile_condition
+from edge.policy.model import DEFAULT_SHARE, Policy, Privacy, Route
+from edge.policy.place import place_in_file
+from edge.policy.schema import DicomDestinationModel, PolicyModel, PrivacyModel, RouteModel
+from edge.policy.wording import explain, nearest
+from edge.policy.yaml_text import Mapping, Node, Scalar, Sequence
+from edge.vocabulary import ATTRIBUTES
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=3650)
+
+
+class Meaning:
+    """Reads a document's meaning and collects what is wrong with it on the way."""
+
+    def __init__(self, text: str, root: Node, model: PolicyModel) -> None:
+        self._text = text
+        self._root = root
+        self._model = model
+        self.diagnostics: list[Diagnostic] = []
+
+    def policy(self, label: str) -> Policy:
+        """The policy that the document means; to be used only when no diagnostic is an error."""
+        self._unique("destinations", [d.name for d in self._model.destinations])
+        self._unique("routes", [r.name for r in self._model.routes])
+        routes = tuple(self._route(i, route) for i, route in enumerate(self._model.routes))
+        self._warn_unused()
+        self._warn_identical()
+        return Policy(
+            label=label,
+            destinations=tuple(_destination(d) for d in self._model.destinations),
+            routes=routes,
+            keep_delivered=self._keep_delivered(),
+            privacy=self._privacy(self._model.privacy),
+        )
+
+    # --- routes -------------------------------------------------------------------------------------------------
+
+    def _route(self, index: int, route: RouteModel) -> Route:
+        names = [d.name for d in self._model.destinations]
+        seen: set[str] = set()
+        for position, name in enumerate(route.to):
+            if name not in names:
+                meant = nearest(name, names)
+                hint = f"Did you mean `{meant}`?" if meant else _known("destinations", names)
+                self._error(("routes", index, "to", position), f"there is no destination `{name}`", hint)
+            elif name in seen:
+                self._warn(("routes", index, "to", position), f"`{name}` stands twice in this route")
+            seen.add(name)
+        return Route(name=route.name, when=route.when, to=tuple(route.to), condition=self._condition(index, route))
+
+    def _condition(self, index: int, route: RouteModel) -> Condition | None:
+        node = _find(self._root, ("routes", index, "when"))
+        if route.when is None:
+            if isinstance(node, Scalar):
+                hint = "Write a condition, or leave `when` out to match always."
+                self._error(("routes", index, "when"), "`when` is empty", hint)
+            return None
+        try:
+            return compile_condition(route.when)
+        except DoesNotCompile as failure:
+            # After a syntax error the engine's further complaints are echoes of the first.
+            faults = failure.faults[:1] if "yntax" in failure.faults[0].message else failure.faults[:5]
+            for fault in faults:
+                message, hint = explain(fault, route.when)
+                if not route.when.strip():
+                    message, hint = "`when` is empty", "Leave `when` out to match always."
+                line, column = node.line, node.column
+                if isinstance(node, Scalar):
+                    line, column = place_in_file(self._text, node, fault.line, fault.column)
+                self._add("error", line, column, message, hint)
+            return None
+
+    def _warn_unused(self) -> None:
+        used = {name for route in self._model.routes for name in route.to}
+        for index, destination in enumerate(self._model.destinations):
+            if destination.name not in used:
+                message = f"no route leads to `{destination.name}`"
+                self._warn(("destinations", index, "name"), message, "Name it in a route's `to`, or remove it.")
+
+    def _warn_identical(self) -> None:
+        first: dict[tuple[str | None, frozenset[str]], str] = {}
+        for index, route in enumerate(self._model.routes):
+            what = (route.when.strip() if route.when else None, frozenset(route.to))
+            if what in first:
+                message = f"route `{route.name}` does the same as `{first[what]}`"
+                self._warn(("routes", index, "name"), message, "Keep one of them.")
+            first.setdefault(what, route.name)
+
+    # --- retention and privacy ----------------------------------------------------------------------------------
+
+    def _keep_delivered(self) -> timedelta:
+        written = self._model.retention.keep_delivered
+        duration = timedelta(**{_UNITS[written[-1]]: int(written[:-1])})
+        if duration > _LONGEST:
+            place = ("retention", "keep_delivered")
+            self._error(place, "`keep_delivered` must be at most 3650d", "Delivered instances are also at the PACS.")
+        return duration
+
+    def _privacy(self, privacy: PrivacyModel) -> Privacy:
+        self._keywords("share", privacy.share or ())
+        self._keywords("pseudonymise", privacy.pseudonymise)
+        pseudonymise = frozenset(privacy.pseudonymise)
+        for index, keyword in enumerate(privacy.share or ()):
+            if keyword in pseudonymise:
+                message = f"`{keyword}` stands in both lists and is pseudonymised"
+                self._warn(("privacy", "share", index), message, "Remove it from `share`.")
+        share = frozenset(DEFAULT_SHARE if privacy.share is None else privacy.share) - pseudonymise
+        shown = share | pseudonymise
+        if "StudyInstanceUID" not in shown and privacy.share and shown <= ATTRIBUTES.keys():
+            message = "without StudyInstanceUID the control plane cannot tell which images form a study"
+            self._warn(("privacy", "share"), message, "Share or pseudonymise it.")
+        return Privacy(share=share, pseudonymise=pseudonymise)
+
+    def _keywords(self, section: str, keywords: Iterable[str]) -> None:
+        seen: set[str] = set()
+        for index, keyword in enumerate(keywords):
+            if keyword not in ATTRIBUTES:
+                meant = nearest(keyword, list(ATTRIBUTES))
+                hint = f"Did you mean `{meant}`?" if meant else "docs/policy.md lists the attributes."
+                self._error(("privacy", section, index), f"there is no attribute `{keyword}`", hint)
+            elif keyword in seen:
+                self._warn(("privacy", section, index), f"`{keyword}` stands here twice")
+            seen.add(keyword)
+
+    # --- places -------------------------------------------------------------------------------------------------
+
+    def _unique(self, section: str, names: list[str]) -> None:
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                first = _find(self._root, (section, names.index(name), "name")).line
+                message = f"the name `{name}` is already taken (line {first})"
+                self._error((section, index, "name"), message, f"Give each of the {section} a name of its own.")
+
+    def _error(self, path: tuple[str | int, ...], message: str, hint: str = "") -> None:
+        node = _find(self._root, path)
+        self._add("error", node.line, node.column, message, hint)
+
+    def _warn(self, path: tuple[str | int, ...], message: str, hint: str = "") -> None:
+        node = _find(self._root, path)
+        self._add("warning", node.line, node.column, message, hint)
+
+    def _add(self, severity: Literal["error", "warning"], line: int, column: int, message: str, hint: str) -> None:
+        self.diagnostics.append(Diagnostic(severity=severity, line=line, column=column, message=message, hint=hint))
+
+
+def _find(root: Node, path: tuple[str | int, ...]) -> Node:
+    node = root
+    for step in path:
+        if isinstance(node, Mapping) and str(step) in node.entries:
+            node = node.entries[str(step)][1]
+        elif isinstance(node, Sequence) and isinstance(step, int):
+            node = node.items[step]
+    return node
+
+
+def _known(what: str, names: list[str]) -> str:
+    return f"Known {what}: {', '.join(names)}." if names else f"The document has no {what}."
+
+
+def _destination(model: object) -> Destination:
+    if isinstance(model, DicomDestinationModel):
+        return DicomDestination(
+            name=model.name,
+            host=model.host,
+            port=model.port,
+            ae_title=model.ae_title,
+            calling_ae_title=model.calling_ae_title,
+        )
+    return FolderDestination(name=getattr(model, "name", ""), path=getattr(model, "path", ""))

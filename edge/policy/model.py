@@ -1,0 +1,73 @@
+"""A policy that was checked and may run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from edge.model import Destination
+from edge.policy.cel import Condition
+
+DEFAULT_SHARE: tuple[str, ...] = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientName",
+    "AccessionNumber",
+    "StudyDate",
+    "StudyTime",
+    "StudyDescription",
+    "SeriesDate",
+    "SeriesTime",
+    "SeriesNumber",
+    "SeriesDescription",
+    "InstanceNumber",
+    "Modality",
+    "BodyPartExamined",
+    "InstitutionName",
+    "StationName",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "NumberOfFrames",
+)
+"""What a study search needs, and no more. Birth date, sex, age, physicians and comments stay at the site."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Instances that meet the condition go to these destinations."""
+
+    name: str
+    when: str | None
+    """The condition as written; None matches always."""
+    to: tuple[str, ...]
+    condition: Condition | None = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privacy:
+    """What the control plane may learn. An attribute in neither set never leaves the site."""
+
+    share: frozenset[str]
+    """In clear text."""
+    pseudonymise: frozenset[str]
+    """As a keyed hash only; wins over `share`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A policy that was checked and may run; immutable, safe to share between threads."""
+
+    label: str
+    """`local:<first 12 hex digits of the document's SHA-256>`, or the label that `labelled` gave."""
+    destinations: tuple[Destination, ...]
+    routes: tuple[Route, ...]
+    keep_delivered: timedelta
+    privacy: Privacy
+
+    def labelled(self, label: str) -> Policy:
+        """The same policy under another label, such as `3.17` for generation 3, version 17."""
+        return replace(self, label=label)

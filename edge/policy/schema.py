@@ -1,0 +1,111 @@
+"""The shape of a policy document, format 1: the source of both the JSON Schema and the words of the diagnostics.
+
+Each field's description completes the sentence "`field` must be …".
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORMAT = 1
+
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="a name of 1 to 64 letters, digits, `.`, `_` or `-`",
+    ),
+]
+# PS3.5 Table 6.2-1, AE: at most 16 characters of the default repertoire without backslash; spaces around do not count.
+AeTitle = Annotated[
+    str,
+    Field(
+        pattern=r"^[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?$",
+        description="an AE title: 1 to 16 ASCII characters without backslash",
+    ),
+]
+Keyword = Annotated[str, Field(description="the keyword of an attribute, such as StudyInstanceUID")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class DicomDestinationModel(_Strict):
+    """A peer that takes C-STORE."""
+
+    name: Name
+    kind: Literal["dicom"] = Field(description="`dicom` or `folder`")
+    ae_title: AeTitle
+    host: str = Field(pattern=r"^[^\s/@]{1,253}$", description="a host name or an IP address, without port or slashes")
+    port: int = Field(ge=1, le=65535, description="a port number from 1 to 65535")
+    calling_ae_title: AeTitle = "SKERRY"
+
+
+class FolderDestinationModel(_Strict):
+    """A mounted folder that takes Part 10 files."""
+
+    name: Name
+    kind: Literal["folder"] = Field(description="`dicom` or `folder`")
+    path: str = Field(pattern=r"^/[^\x00]{0,4000}$", description="an absolute path, beginning with /")
+
+
+class RouteModel(_Strict):
+    """Where instances go that meet a condition."""
+
+    name: Name
+    when: str | None = Field(
+        default=None,
+        max_length=8000,
+        description="a condition in CEL, at most 8000 characters; leave `when` out to match always",
+    )
+    to: list[Name] = Field(min_length=1, description="a list of one or more names of destinations, such as [pacs]")
+
+
+class RetentionModel(_Strict):
+    """How long delivered instances stay on the edge."""
+
+    keep_delivered: str = Field(
+        default="24h",
+        pattern=r"^[0-9]{1,6}[smhd]$",
+        description="a duration: a whole number and one of s, m, h, d, such as 24h",
+    )
+
+
+class PrivacyModel(_Strict):
+    """What the control plane may learn of an instance."""
+
+    share: list[Keyword] | None = Field(
+        default=None, description="a list of attributes; `[]` shares none, leaving it out shares the default"
+    )
+    pseudonymise: list[Keyword] = Field(
+        default_factory=list, description="a list of attributes that leave the site only as a keyed hash"
+    )
+
+
+DestinationModel = Annotated[DicomDestinationModel | FolderDestinationModel, Field(discriminator="kind")]
+
+
+class PolicyModel(_Strict):
+    """A Skerry policy: where instances go, how long they stay, and what may be told of them."""
+
+    skerry: Literal[1] = Field(description="the document format, 1")
+    destinations: list[DestinationModel] = Field(description="a list of destinations, `[]` for none")
+    routes: list[RouteModel] = Field(description="a list of routes, `[]` for none")
+    retention: RetentionModel = Field(
+        default_factory=RetentionModel, description="a group of keys, such as {keep_delivered: 24h}"
+    )
+    privacy: PrivacyModel = Field(
+        default_factory=PrivacyModel, description="a group of keys, such as {pseudonymise: [PatientID]}"
+    )
+
+
+def json_schema() -> str:
+    """The published JSON Schema, as text."""
+    schema = PolicyModel.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Skerry policy, format 1"
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,7 @@
+"""What the edge reads of a data set's header. Bytes pass whatever is found here; odd things become flags."""
+
+from __future__ import annotations
+
+from edge.tags.read import read_tags
+
+__all__ = ["read_tags"]
