@@ -43,18 +43,18 @@ async def after_id(
     query = _with_report().where(Node.id > after).order_by(Node.id).limit(limit)
     if site_ids is not None:
         query = query.where(Node.site_id.in_(site_ids))
-    return [(node, report) for node, report in (await session.execute(query)).tuples()]
+    return [(node, report) for node, report in (await session.execute(query))]
 
 
 async def of_sites(session: AsyncSession, site_ids: Sequence[int]) -> Sequence[tuple[Node, NodeReport | None]]:
     """All nodes of some sites that were not revoked, by name."""
     query = _with_report().where(Node.site_id.in_(site_ids), Node.revoked_at.is_(None)).order_by(Node.name)
-    return [(node, report) for node, report in (await session.execute(query)).tuples()]
+    return [(node, report) for node, report in (await session.execute(query))]
 
 
 async def with_report(session: AsyncSession, node_id: str) -> tuple[Node, NodeReport | None] | None:
     """One node with its newest report."""
-    row = (await session.execute(_with_report().where(Node.id == node_id))).tuples().first()
+    row = (await session.execute(_with_report().where(Node.id == node_id))).first()
     return (row[0], row[1]) if row is not None else None
 
 
@@ -110,9 +110,5 @@ def _columns(report: StatusReport) -> dict[str, object]:
     }
 
 
-def _with_report() -> Select[tuple[Node, NodeReport | None]]:
-    # The outer join makes the report optional, which the types of select() cannot say.
-    query: Select[tuple[Node, NodeReport | None]] = select(Node, NodeReport).outerjoin(  # type: ignore[assignment]
-        NodeReport, NodeReport.node_id == Node.id
-    )
-    return query
+def _with_report() -> Select[Node, NodeReport | None]:
+    return select(Node, NodeReport).outerjoin(NodeReport, NodeReport.node_id == Node.id)

@@ -17,6 +17,11 @@ async def by_name(session: AsyncSession, name: str, *, lock: bool = False) -> Si
     return await session.scalar(query.with_for_update() if lock else query)
 
 
+async def by_id(session: AsyncSession, site_id: int) -> Site:
+    """The site that a foreign key names."""
+    return await session.get_one(Site, site_id)
+
+
 async def add(tx: AsyncSession, *, name: str, created_at: datetime) -> Site:
     """A new site."""
     site = Site(name=name, created_at=created_at)

@@ -68,6 +68,10 @@ class SiteService:
             raise UnknownSite
         return _facts(site)
 
+    async def by_id(self, session: AsyncSession, site_id: int) -> SiteFacts:
+        """The site that a foreign key names, inside somebody's unit of work."""
+        return _facts(await repository.by_id(session, site_id))
+
     async def names(self, session: AsyncSession, *, only: int | None = None) -> dict[int, str]:
         """The name of every site by its id, or of one, inside somebody's unit of work."""
         return await repository.names(session, only=only)

@@ -1,0 +1,45 @@
+"""A brake on guessing: failures of one address in one window of time. In this process only."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from control.errors import TooManyAttempts
+
+MAX_ADDRESSES = 10_000
+"""More than these are forgotten, the oldest first: memory stays bounded whoever knocks."""
+
+
+class AttemptLimiter:
+    """Counts failures; who succeeds is never slowed down."""
+
+    def __init__(
+        self, *, failures: int, window_seconds: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._failures = failures
+        self._window = window_seconds
+        self._monotonic = monotonic
+        self._seen: OrderedDict[str, list[float]] = OrderedDict()
+
+    def check(self, address: str) -> None:
+        """Let this address try.
+
+        Raises:
+            TooManyAttempts: it failed too often just now.
+        """
+        recent = self._recent(address)
+        if len(recent) >= self._failures:
+            raise TooManyAttempts(retry_after=max(1, round(self._window - (self._monotonic() - recent[0]))))
+
+    def failed(self, address: str) -> None:
+        """Count one more failure."""
+        self._seen[address] = [*self._recent(address), self._monotonic()][-self._failures :]
+        self._seen.move_to_end(address)
+        while len(self._seen) > MAX_ADDRESSES:
+            self._seen.popitem(last=False)
+
+    def _recent(self, address: str) -> list[float]:
+        since = self._monotonic() - self._window
+        return [moment for moment in self._seen.get(address, []) if moment > since]

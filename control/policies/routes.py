@@ -1,0 +1,67 @@
+"""REST of policies."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from control.auth import Admin, Viewer
+from control.errors import InvalidPolicy
+from control.injection import provided
+from control.paging import DEFAULT_LIMIT, Cursor, Limit, Page, read_cursor, write_cursor
+from control.policies.schemas import CheckResult, FindingItem, RevisionItem, revision_item
+from control.policies.service import MAX_DOCUMENT_BYTES, PolicyService, preview
+
+router = APIRouter(tags=["policies"])
+Policies = Annotated[PolicyService, Depends(provided(PolicyService))]
+
+YAML_BODY = {"requestBody": {"required": True, "content": {"text/yaml": {"schema": {"type": "string"}}}}}
+
+
+async def yaml_document(request: Request) -> bytes:
+    """The body, as long as it is no larger than a policy may be."""
+    document = bytearray()
+    async for piece in request.stream():
+        document += piece
+        if len(document) > MAX_DOCUMENT_BYTES:
+            raise InvalidPolicy(f"A policy has at most {MAX_DOCUMENT_BYTES} bytes.")
+    return bytes(document)
+
+
+Document = Annotated[bytes, Depends(yaml_document)]
+
+
+@router.post("/policies/check", operation_id="check_policy", openapi_extra=YAML_BODY)
+async def check_policy(_caller: Viewer, document: Document) -> CheckResult:
+    """Say what an edge would say of this document. Keeps nothing."""
+    return CheckResult(diagnostics=[FindingItem.model_validate(one) for one in await preview(document)])
+
+
+@router.get("/sites/{site}/policies", operation_id="list_policies")
+async def list_policies(
+    _caller: Viewer, policies: Policies, site: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[RevisionItem]:
+    """Versions of a site from the newest back, and what its nodes said of each."""
+    before = int(read_cursor(cursor, int)[0]) if cursor else None
+    found = await policies.page(site, before=before, limit=limit)
+    more = write_cursor(found[-1].version) if len(found) == limit else None
+    return Page(items=[revision_item(one) for one in found], next_cursor=more)
+
+
+@router.post("/sites/{site}/policies", status_code=201, operation_id="upload_policy", openapi_extra=YAML_BODY)
+async def upload_policy(caller: Admin, policies: Policies, site: str, document: Document) -> RevisionItem:
+    """Keep a document as the site's next version. It runs nowhere until it is published."""
+    return revision_item(await policies.upload(site, document, actor=caller.actor))
+
+
+@router.get("/sites/{site}/policies/{version}", operation_id="get_policy")
+async def get_policy(_caller: Viewer, policies: Policies, site: str, version: int) -> Response:
+    """The document of one version, byte for byte as it was uploaded."""
+    return Response(await policies.document(site, version), media_type="text/yaml")
+
+
+@router.post("/sites/{site}/policies/{version}/publish", operation_id="publish_policy")
+async def publish_policy(caller: Admin, policies: Policies, site: str, version: int) -> RevisionItem:
+    """Let the site run this version from now on; an older one than before is a way back."""
+    return revision_item(await policies.publish(site, version, actor=caller.actor))

@@ -1,0 +1,281 @@
+"""The rules of policies: upload, publish, hand out, hear what the nodes say of them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control.audit.chain import Summary
+from control.audit.service import AuditService
+from control.clock import Clock
+from control.db.session import Database
+from control.errors import InvalidPolicy, UnknownPolicyVersion
+from control.nodes.reports import NodeCaller, StatusReport
+from control.policies import repository
+from control.policies.board import Place, PolicyBoard
+from control.policies.models import PolicyActive, PolicyAnswer, PolicyRevision
+from control.policies.preview import Finding, check_document
+from control.policies.revisions import Answer, Bundle, Revision, next_place
+from control.sites.service import SiteFacts, SiteService
+from mesh.signing import policy_payload
+
+MAX_DOCUMENT_BYTES = 1 << 20
+
+
+class PolicyService:
+    """Policies of all sites."""
+
+    def __init__(
+        self,
+        database: Database,
+        sites: SiteService,
+        audit: AuditService,
+        board: PolicyBoard,
+        key: Ed25519PrivateKey,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._sites = sites
+        self._audit = audit
+        self._board = board
+        self._key = key
+        self._clock = clock
+
+    async def upload(self, site_name: str, document: bytes, *, actor: str) -> Revision:
+        """Keep a document as the site's next version. It runs nowhere until it is published.
+
+        Raises:
+            UnknownSite
+            InvalidPolicy: an edge would refuse it.
+        """
+        findings = await checked(document)
+        digest = hashlib.sha256(document).digest()
+        now = self._clock()
+        async with self._database.transaction() as tx:
+            site = await self._sites.require(tx, site_name, lock=True)
+            version = await repository.next_version(tx, site.id)
+            row = PolicyRevision(
+                site_id=site.id,
+                version=version,
+                document=document,
+                sha256=digest,
+                created_at=now,
+                created_by=actor,
+            )
+            await repository.add_revision(tx, row)
+            after: Summary = {"version": version, "sha256": digest.hex()}
+            await self._audit.record(
+                tx, actor=actor, action="policy.upload", object=f"policy:{site.name}/{version}", after=after
+            )
+        return _revision(site.name, row, None, warnings=findings)
+
+    async def publish(self, site_name: str, version: int, *, actor: str) -> Revision:
+        """Let the site run this version from now on. An older one than before gets a higher generation.
+
+        Publishing what is active already changes nothing.
+
+        Raises:
+            UnknownSite, UnknownPolicyVersion
+        """
+        async with self._database.transaction() as tx:
+            site = await self._sites.require(tx, site_name, lock=True)
+            row = await repository.revision(tx, site.id, version)
+            if row is None:
+                raise UnknownPolicyVersion
+            before = await repository.active(tx, site.id)
+            place = next_place((before.generation, before.version) if before else None, version)
+            if before is None or place != (before.generation, before.version):
+                await self._activate(tx, site, row, before, place, actor)
+        self._board.post({site.id: place})
+        return _revision(site.name, row, place[0])
+
+    async def _activate(
+        self,
+        tx: AsyncSession,
+        site: SiteFacts,
+        row: PolicyRevision,
+        before: PolicyActive | None,
+        place: Place,
+        actor: str,
+    ) -> None:
+        payload = policy_payload(site=site.name, generation=place[0], version=place[1], sha256=row.sha256)
+        old = {"generation": before.generation, "version": before.version} if before else None
+        await repository.activate(
+            tx,
+            site.id,
+            generation=place[0],
+            version=place[1],
+            signature=self._key.sign(payload),
+            at=self._clock(),
+            by=actor,
+        )
+        await self._audit.record(
+            tx,
+            actor=actor,
+            action="policy.publish",
+            object=f"policy:{site.name}/{row.version}",
+            before=old,
+            after={"generation": place[0], "version": place[1]},
+        )
+
+    async def page(self, site_name: str, *, before: int | None, limit: int) -> Sequence[Revision]:
+        """Versions of a site from the newest back, with the nodes' newest words.
+
+        Raises:
+            UnknownSite
+        """
+        async with self._database.snapshot() as session:
+            site = await self._sites.require(session, site_name)
+            active = await repository.active(session, site.id)
+            rows = await repository.revisions_before(session, site.id, before=before, limit=limit)
+            said = await repository.answers_of(session, site.id, [row.version for row in rows])
+        return [
+            _revision(
+                site.name,
+                row,
+                active.generation if active is not None and active.version == row.version else None,
+                answers=[one for one in said if one.version == row.version],
+            )
+            for row in rows
+        ]
+
+    async def document(self, site_name: str, version: int) -> bytes:
+        """The text of one version.
+
+        Raises:
+            UnknownSite, UnknownPolicyVersion
+        """
+        async with self._database.snapshot() as session:
+            site = await self._sites.require(session, site_name)
+            row = await repository.revision(session, site.id, version)
+        if row is None:
+            raise UnknownPolicyVersion
+        return row.document
+
+    async def bundle(self, session: AsyncSession, site: SiteFacts) -> Bundle | None:
+        """What the site shall run, inside somebody's unit of work; None when nothing was published."""
+        return await self._bundle(session, site.id, site.name)
+
+    async def _bundle(self, session: AsyncSession, site_id: int, site_name: str) -> Bundle | None:
+        active = await repository.active(session, site_id)
+        if active is None:
+            return None
+        row = await repository.revision(session, site_id, active.version)
+        if row is None:
+            raise UnknownPolicyVersion
+        return Bundle(
+            site=site_name,
+            generation=active.generation,
+            version=active.version,
+            document=row.document,
+            sha256=row.sha256,
+            signature=active.signature,
+        )
+
+    async def pull(self, caller: NodeCaller, *, have: Place, wait_seconds: float) -> Bundle | None:
+        """The site's policy when it is later than what the node has; else wait so long for one, and give None.
+
+        A node that rejected this very policy is not offered it again while it waits: it would spin. Without
+        waiting it always gets the newest.
+        """
+        if wait_seconds > 0 and (self._board.place(caller.site_id) <= have or await self._rejected(caller)):
+            await self._board.wait(caller.site_id, wait_seconds)
+            if self._board.place(caller.site_id) <= have or await self._rejected(caller):
+                return None
+        async with self._database.snapshot() as session:
+            bundle = await self._bundle(session, caller.site_id, caller.site)
+        return bundle if bundle is not None and (bundle.generation, bundle.version) > have else None
+
+    async def _rejected(self, caller: NodeCaller) -> bool:
+        generation, version = self._board.place(caller.site_id)
+        async with self._database.snapshot() as session:
+            said = await repository.answer(session, caller.node_id, generation=generation, version=version)
+        return said is not None and said.state == "rejected"
+
+    async def hear(self, tx: AsyncSession, caller: NodeCaller, report: StatusReport) -> None:
+        """Keep what a status report says of policies, inside the transaction that keeps the report."""
+        words = {}
+        if report.active.version:
+            words[(report.active.generation, report.active.version)] = ("applied", "")
+        if report.attempt.version and report.attempt_state:
+            attempt = (report.attempt.generation, report.attempt.version)
+            words[attempt] = (report.attempt_state, report.attempt_error)
+        for (generation, version), (state, error) in words.items():
+            said = await repository.answer(tx, caller.node_id, generation=generation, version=version)
+            if said is not None and (said.state, said.error) == (state, error):
+                continue
+            answer = PolicyAnswer(
+                node_id=caller.node_id,
+                generation=generation,
+                version=version,
+                site_id=caller.site_id,
+                state=state,
+                error=error,
+                answered_at=self._clock(),
+            )
+            await repository.keep_answer(tx, answer)
+
+    async def wanted(self, session: AsyncSession, site_ids: Sequence[int]) -> dict[int, Place]:
+        """What some sites shall run, inside somebody's unit of work."""
+        found = await repository.active_of(session, site_ids)
+        return {site_id: (one.generation, one.version) for site_id, one in found.items()}
+
+    async def places(self) -> Mapping[int, Place]:
+        """What every site shall run: what the board follows."""
+        async with self._database.snapshot() as session:
+            return await repository.active_places(session)
+
+
+async def checked(document: bytes) -> tuple[Finding, ...]:
+    """The warnings of a document that may run.
+
+    Raises:
+        InvalidPolicy: it must not run.
+    """
+    if len(document) > MAX_DOCUMENT_BYTES:
+        raise InvalidPolicy(f"A policy has at most {MAX_DOCUMENT_BYTES} bytes.")
+    findings = await preview(document)
+    if any(one.severity == "error" for one in findings):
+        raise InvalidPolicy(diagnostics=[asdict(one) for one in findings])
+    return findings
+
+
+async def preview(document: bytes) -> tuple[Finding, ...]:
+    """Everything that is wrong or odd in a document, found without blocking the event loop."""
+    return tuple(await asyncio.to_thread(check_document, document))
+
+
+def _revision(
+    site: str,
+    row: PolicyRevision,
+    generation: int | None,
+    *,
+    answers: Sequence[PolicyAnswer] = (),
+    warnings: tuple[Finding, ...] = (),
+) -> Revision:
+    newest = {one.node_id: one for one in answers}  # the newest word comes last
+    said = tuple(
+        Answer(
+            node_id=one.node_id,
+            generation=one.generation,
+            state=one.state,
+            error=one.error,
+            answered_at=one.answered_at,
+        )
+        for one in newest.values()
+    )
+    return Revision(
+        site=site,
+        version=row.version,
+        sha256=row.sha256,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        generation=generation,
+        answers=said,
+        warnings=warnings,
+    )
