@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Table
+from sqlalchemy import ColumnElement, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.sql.elements import KeyedColumnElement
 
 Row = Mapping[str, Any]
 Assignments = Mapping[str, ColumnElement[Any]]
-Merge = Callable[[FromClause, FromClause], Assignments]
+Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
+Merge = Callable[[Columns, Columns], Assignments]
 """Of (the row that stands, the row that comes): the columns to set where both have the same key."""
 
 
@@ -40,6 +43,6 @@ async def _insert(session: AsyncSession, table: Table, rows: Iterable[Row], merg
     if merge is None:
         statement = statement.on_conflict_do_nothing(index_elements=key)
     else:
-        assignments = merge(table, statement.excluded)  # type: ignore[arg-type]
+        assignments = merge(table.c, statement.excluded)
         statement = statement.on_conflict_do_update(index_elements=key, set_=dict(assignments))
     await connection.execute(statement, ordered)

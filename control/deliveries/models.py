@@ -40,7 +40,7 @@ class Delivery(Base):
     reason: Mapped[str] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(BigInteger)
     dimse_status: Mapped[int] = mapped_column(BigInteger)
-    changed_at: Mapped[datetime]
+    occurred_at: Mapped[datetime]
     """By the node's clock."""
     delivered_at: Mapped[datetime | None]
     """When it was first delivered. Stays when the delivery is asked for again."""

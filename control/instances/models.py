@@ -43,12 +43,12 @@ class StudySite(Base):
 
     study_instance_uid: Mapped[str] = mapped_column(UidText, primary_key=True)
     site: Mapped[str] = mapped_column(String(63), primary_key=True)
-    patient_id: Mapped[str] = mapped_column(Text, default="")
+    patient_id: Mapped[str] = mapped_column(TermText, default="")
     patient_name: Mapped[str] = mapped_column(Text, default="")
     patient_birth_date: Mapped[str] = mapped_column(Text, default="")
     patient_sex: Mapped[str] = mapped_column(Text, default="")
-    accession_number: Mapped[str] = mapped_column(Text, default="")
-    study_date: Mapped[str] = mapped_column(Text, default="")
+    accession_number: Mapped[str] = mapped_column(TermText, default="")
+    study_date: Mapped[str] = mapped_column(TermText, default="")
     """PS3.5 DA as it came: YYYYMMDD sorts as text."""
     study_time: Mapped[str] = mapped_column(Text, default="")
     study_description: Mapped[str] = mapped_column(Text, default="")
