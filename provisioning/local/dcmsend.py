@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from provisioning.errors import CommandFailed
 from provisioning.local.ports import LOOPBACK
-from provisioning.local.program import find_program
+from provisioning.local.program import Program, find_program
 
 PACKAGE = "dcmtk"
 
@@ -51,42 +51,65 @@ class SendReport:
         return tuple(sent for sent in self.files if not sent.succeeded)
 
 
-def send(
-    files: Sequence[Path],
-    *,
-    port: int,
-    called: str = "ANY-SCP",
-    calling: str = "MODALITY",
-    host: str = LOOPBACK,
-    nagle: bool = False,
-    seconds: float = 300.0,
-) -> SendReport:
-    """Send the files in one run and read the report. A file that DCMTK cannot read at all is not in it.
+class Sending:
+    """A modality at work: started by the constructor, killed when the block is left early."""
 
-    `nagle` leaves Nagle's algorithm on, as many modalities do.
+    def __init__(
+        self,
+        files: Sequence[Path],
+        *,
+        port: int,
+        called: str = "ANY-SCP",
+        calling: str = "MODALITY",
+        host: str = LOOPBACK,
+        nagle: bool = False,
+    ) -> None:
+        """Start to send. `nagle` leaves Nagle's algorithm on, as many modalities do.
 
-    Raises:
-        ProgramMissing: DCMTK is not installed.
-        CommandFailed: no report was written, so nothing is known; the peer did not answer, say.
-    """
-    program = find_program("dcmsend", package=PACKAGE)
-    env = dict(os.environ) if nagle else {**os.environ, "TCP_NODELAY": "1"}
-    with tempfile.TemporaryDirectory(prefix="skerry-dcmsend-") as folder:
-        report = Path(folder) / "report.txt"
+        Raises:
+            ProgramMissing: DCMTK is not installed.
+        """
+        program = find_program("dcmsend", package=PACKAGE)
+        self._folder = tempfile.TemporaryDirectory(prefix="skerry-dcmsend-")
+        folder = Path(self._folder.name)
+        self._report = folder / "report.txt"
         # -nuc: odd UIDs are sent as they are; -nh: one bad file does not stop the others.
-        argv = [program, "-v", "-nh", "-nuc", "+crf", str(report), "-to", "30", "-aet", calling, "-aec", called]
-        argv += [host, str(port), *map(str, files)]
-        try:
-            done = subprocess.run(
-                argv, capture_output=True, text=True, errors="replace", timeout=seconds, env=env, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise CommandFailed(f"dcmsend did not end within {seconds:g} s", returncode=-1, stderr="") from None
-        log = done.stderr + done.stdout
-        if not report.exists():
+        argv = [program, "-v", "-nh", "-nuc", "+crf", str(self._report), "-to", "30"]
+        argv += ["-aet", calling, "-aec", called, host, str(port), *map(str, files)]
+        self._program = Program(name="dcmsend", argv=argv, log_dir=folder, env={} if nagle else {"TCP_NODELAY": "1"})
+        self._program.start()
+
+    def report(self, *, seconds: float = 300.0) -> SendReport:
+        """Wait for the end and tell what was sent. A file that DCMTK cannot read at all is not in it.
+
+        Raises:
+            CommandFailed: no report was written, so nothing is known; the peer did not answer, say.
+            ProgramFailed: it still sends when the time is up.
+        """
+        returncode = self._program.wait_end(seconds=seconds)
+        log = self._program.log_text() + self._program.stdout_path.read_text("utf-8", "replace")
+        if not self._report.exists():
             end = " / ".join(log.strip().splitlines()[-3:])
-            raise CommandFailed(f"dcmsend sent nothing: {end}", returncode=done.returncode, stderr=log)
-        return SendReport(files=parse_report(report.read_text("utf-8", "replace")), returncode=done.returncode, log=log)
+            raise CommandFailed(f"dcmsend sent nothing: {end}", returncode=returncode, stderr=log)
+        files = parse_report(self._report.read_text("utf-8", "replace"))
+        return SendReport(files=files, returncode=returncode, log=log)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._program.kill()
+        self._folder.cleanup()
+
+
+def send(
+    files: Sequence[Path], *, port: int, called: str = "ANY-SCP", calling: str = "MODALITY", seconds: float = 300.0
+) -> SendReport:
+    """Send the files in one run, and tell what was sent. Raises what `Sending` raises."""
+    with Sending(files, port=port, called=called, calling=calling) as sending:
+        return sending.report(seconds=seconds)
 
 
 def parse_report(text: str) -> tuple[SentFile, ...]:

@@ -129,6 +129,11 @@ class Program:
         if self._process is not None:
             self._process.send_signal(number)
 
+    def ask_to_stop(self) -> None:
+        """SIGTERM, without waiting for the end."""
+        if self.running:
+            self.send_signal(signal.SIGTERM)
+
     def stop(self, *, seconds: float = STOP_SECONDS) -> int | None:
         """SIGTERM, then SIGKILL to its whole group when it still runs after the time. Returns how it ended."""
         if self._process is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from provisioning.local.dataset import NotPart10, Part10, read_part10
@@ -23,16 +23,20 @@ class StoreScp(Program):
         port: int | None = None,
         name: str = "storescp",
         log_dir: Path | None = None,
+        syntaxes: str = "+xa",
         extra: Sequence[str] = (),
     ) -> None:
-        """`extra` takes faults for tests: `--refuse`, `--abort-after`, `--sleep-during 2` …"""
+        """`syntaxes` is DCMTK's option for what it accepts, by default all of them, explicit little endian first.
+
+        `extra` takes faults for tests: `--refuse`, `--abort-after`, `--sleep-during 2` …
+        """
         self.folder = folder
         self.ae_title = ae_title
         self.port = port or free_port()
         folder.mkdir(parents=True, exist_ok=True)
         argv = [find_program("storescp", package=PACKAGE), "-v", "-aet", ae_title, "-od", str(folder)]
-        # -pm accepts unknown SOP classes, +xa every syntax, +B writes the bytes as they arrive.
-        argv += ["-pm", "+xa", "+B", "--fork", *extra, str(self.port)]
+        # -pm accepts unknown SOP classes, +B writes the bytes as they arrive.
+        argv += ["-pm", syntaxes, "+B", "--fork", *extra, str(self.port)]
         super().__init__(name=name, argv=argv, log_dir=log_dir or folder.parent / "log", env={"TCP_NODELAY": "1"})
 
     @property
@@ -45,16 +49,20 @@ class StoreScp(Program):
         super().start()
         self.wait_port(self.port)
 
-    def received(self) -> dict[str, Part10]:
-        """What has arrived, by SOP Instance UID of the C-STORE request. The newest may still be growing."""
-        return received_in(self.folder)
+    def received(self, *, known: Container[str] = frozenset()) -> dict[str, Part10]:
+        """What has arrived, by SOP Instance UID of the C-STORE request, but for the UIDs that are known already.
+
+        The newest one may still be growing.
+        """
+        return received_in(self.folder, known=known)
 
 
-def received_in(folder: Path) -> dict[str, Part10]:
+def received_in(folder: Path, *, known: Container[str] = frozenset()) -> dict[str, Part10]:
     """The objects in a sink's folder, by SOP Instance UID."""
     parts: dict[str, Part10] = {}
     for path in folder.iterdir():
-        if not path.is_file():
+        # storescp names a file "<two letters of the kind>.<SOP Instance UID>".
+        if not path.is_file() or path.name.partition(".")[2] in known:
             continue
         try:
             part = read_part10(path)
