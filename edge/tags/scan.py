@@ -15,10 +15,8 @@ MAX_VALUE_BYTES = 16 * 1024
 """A longer value of a wanted attribute is not read: PS3.5 allows 64 to 10240 characters for those that rules use."""
 MAX_ELEMENTS = 200_000
 """Elements walked before the header counts as unreadable; a bound on time for hostile input."""
-_CHUNK = 64 * 1024
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_PIXEL_GROUP = 0x7FE00000
 
 # PS3.5 7.1.2: these have two reserved bytes and a length of 32 bits; all others a length of 16 bits.
 _LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
@@ -71,10 +69,12 @@ class Walker:
         while head := self._head(first=first):
             first = False
             tag, vr, length = head
-            if tag > last or tag >= _PIXEL_GROUP:
-                return
             if tag in (_ITEM, _ITEM_END, _SEQUENCE_END):
-                raise Unreadable
+                # Left over from a sequence whose length was wrong: pass it, the rest is usually sound.
+                self.source.skip(0 if length == _UNDEFINED else length)
+                continue
+            if tag > last:
+                return
             if length == _UNDEFINED:
                 self._skip_undefined(implicit=self.implicit or vr == "UN")
                 if tag in wanted:
@@ -132,7 +132,11 @@ class Walker:
             self._count()
             tag, vr, length = self._parse(self._exactly(8), implicit=implicit_from is not None)
             if tag in (_ITEM_END, _SEQUENCE_END):
-                open_levels.pop()
+                # Lenient: the end of a sequence ends its open item too; the end of no item at all is passed over.
+                if open_levels[-1]:
+                    open_levels.pop()
+                if tag == _SEQUENCE_END:
+                    open_levels.pop()
                 if implicit_from is not None and len(open_levels) <= implicit_from:
                     implicit_from = None
             elif length != _UNDEFINED:
