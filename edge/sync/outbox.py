@@ -27,11 +27,8 @@ class Outbox(Protocol):
     def set_aside(self, sequence: int, reason: str) -> None:
         """Keep this event for a person, out of the way of the others, with the reason. Never deletes it."""
 
-    def set_aside_count(self) -> int:
-        """How many events wait for a person."""
-
     def wait_for_outbox(self, timeout: float) -> bool:
-        """Wait up to `timeout` seconds for an event to read; say whether there is one."""
+        """Wait up to `timeout` seconds for a new event; say whether one came."""
 
     def set_note(self, key: str, value: str) -> None:
         """Keep a small fact that `skerry-edge status` shows."""

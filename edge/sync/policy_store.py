@@ -64,6 +64,16 @@ class Rejection:
     error: str
 
 
+def fingerprint(bundle: PolicyBundle) -> str:
+    """What a refusal is remembered by: everything in it, so that the same text with a mended signature is tried."""
+    return hashlib.sha256(bundle.SerializeToString(deterministic=True)).hexdigest()
+
+
+def rejection_of(bundle: PolicyBundle, error: str) -> Rejection:
+    """The refusal of one bundle, to be remembered."""
+    return Rejection(place=place_of(bundle), sha256=fingerprint(bundle), error=error)
+
+
 def place_of(bundle: PolicyBundle) -> Place:
     """The bundle's place in the order."""
     return Place(generation=bundle.version.generation, version=bundle.version.version)
@@ -174,18 +184,15 @@ class PolicyStore:
             log.warning("policy.candidate-unreadable", error=str(error))
             return None
 
-    def reject(self, bundle: PolicyBundle, error: str) -> Rejection:
-        """Remember that `bundle` must not run here, and why."""
-        place = place_of(bundle)
-        rejection = Rejection(place=place, sha256=hashlib.sha256(bundle.SerializeToString()).hexdigest(), error=error)
+    def remember(self, rejection: Rejection) -> None:
+        """Keep the last policy that must not run here, and why, over restarts."""
         facts = {
-            "generation": place.generation,
-            "version": place.version,
+            "generation": rejection.place.generation,
+            "version": rejection.place.version,
             "sha256": rejection.sha256,
-            "error": error,
+            "error": rejection.error,
         }
         write_durably(self._folder / "rejected.json", json.dumps(facts, indent=2).encode())
-        return rejection
 
     def rejected(self) -> Rejection | None:
         """The last policy that was refused here, or None. An unreadable note only means one more try."""

@@ -1,0 +1,132 @@
+"""The push duty: events up in order, removed only when the centre has them, one bad event in nobody's way."""
+
+from __future__ import annotations
+
+import structlog
+
+from edge.errors import UplinkInvalid
+from edge.sync import conditions
+from edge.sync.batches import MAX_EVENTS, Unsendable, next_batch
+from edge.sync.conditions import LinkHealth
+from edge.sync.outbox import Outbox
+from edge.sync.uplink import Uplink
+from mesh.v1.sync_pb2 import Event, PushBatchRequest, PushBatchResponse
+
+log = structlog.get_logger(__name__)
+
+NOTE_SENT = "link.sent"
+"""`<epoch>:<highest sequence that was ever sent>`."""
+NOTE_SET_ASIDE = "link.set_aside"
+"""`<how many> events; the last: …`; empty once a person has released them."""
+STUCK_WAIT_SECONDS = 30.0
+
+
+class PushEvents:
+    """One duty of the link. Each step sends one batch; reading does not remove, only an ack does."""
+
+    name = "push"
+
+    def __init__(
+        self, *, outbox: Outbox, uplink: Uplink, health: LinkHealth, boot_id: str, idle_wait: float = 1.0
+    ) -> None:
+        self._outbox = outbox
+        self._uplink = uplink
+        self._health = health
+        self._boot_id = boot_id
+        self._idle_wait = idle_wait
+        self._limit = MAX_EVENTS
+        """Halved while a batch is refused as unreadable, doubled while batches are taken."""
+
+    def step(self) -> float:
+        """Send the next batch, if there is one; say how long to wait. Raises UplinkError when it did not arrive."""
+        self._report_set_aside()
+        waiting = self._outbox.read_outbox(MAX_EVENTS)
+        if not waiting:
+            self._outbox.wait_for_outbox(self._idle_wait)
+            return 0.0
+        batch = next_batch(waiting, self._limit)
+        if batch.unsendable is not None:
+            self._set_aside(batch.unsendable)
+            return 0.0
+        try:
+            return self._send(batch.events)
+        except UplinkInvalid as error:
+            self._narrow(batch.events, error)
+            return 0.0
+
+    def _send(self, events: tuple[Event, ...]) -> float:
+        epoch, first, last = self._outbox.epoch, events[0].sequence, events[-1].sequence
+        highest = max(last, self._highest_sent(epoch))
+        # Before it is sent, so that an ack beyond it can only mean that this buffer is older than the centre.
+        self._outbox.set_note(NOTE_SENT, f"{epoch}:{highest}")
+        ack = self._push(events).ack_sequence
+        self._health.clear(conditions.CENTRE_INCOMPATIBLE.code)
+        if ack > highest:
+            self._health.hold(
+                conditions.BUFFER_OLDER_THAN_CENTRE.saying(
+                    f"The control plane has events up to {ack} of this buffer, which itself only ever sent {highest}."
+                )
+            )
+            return STUCK_WAIT_SECONDS
+        self._health.clear(conditions.BUFFER_OLDER_THAN_CENTRE.code)
+        if ack < first:
+            # It answered, but has nothing of this batch: say so and come again, without a hot loop.
+            self._health.hold(
+                conditions.EVENTS_NOT_TAKEN.saying(
+                    f"The control plane answers but took nothing: sent from event {first}, it has up to {ack}."
+                )
+            )
+            return STUCK_WAIT_SECONDS
+        self._health.clear(conditions.EVENTS_NOT_TAKEN.code)
+        self._limit = min(MAX_EVENTS, self._limit * 2)
+        self._outbox.acknowledge(min(ack, last))
+        return 0.0
+
+    def _push(self, events: tuple[Event, ...]) -> PushBatchResponse:
+        return self._uplink.push(PushBatchRequest(epoch=self._outbox.epoch, events=events, boot_id=self._boot_id))
+
+    def _highest_sent(self, epoch: int) -> int:
+        noted_epoch, _, sequence = (self._outbox.note(NOTE_SENT) or "").partition(":")
+        return int(sequence) if noted_epoch == str(epoch) and sequence.isdigit() else 0
+
+    def _narrow(self, events: tuple[Event, ...], error: UplinkInvalid) -> None:
+        """Halve down to the single event that cannot be read, and put that one aside."""
+        if len(events) > 1:
+            self._limit = len(events) // 2
+            return
+        self._blame_the_event(error)
+        self._set_aside(Unsendable(sequence=events[0].sequence, reason=f"the control plane says: {error}"))
+
+    def _blame_the_event(self, error: UplinkInvalid) -> None:
+        """Return only when the control plane takes a batch without events: then it is the event, not the version."""
+        try:
+            self._push(())
+        except UplinkInvalid:
+            self._health.hold(
+                conditions.CENTRE_INCOMPATIBLE.saying(
+                    f"The control plane cannot read anything that this node sends: {error}"
+                )
+            )
+            raise
+
+    def _set_aside(self, event: Unsendable) -> None:
+        # Set aside before a later event is sent: the ack is cumulative and would cover this one too.
+        self._outbox.set_aside(event.sequence, event.reason)
+        count = self._set_aside_so_far() + 1
+        self._outbox.set_note(NOTE_SET_ASIDE, f"{count} events; the last: event {event.sequence}, {event.reason}")
+        log.error("outbox.event_set_aside", sequence=event.sequence, reason=event.reason)
+        self._report_set_aside()
+
+    def _set_aside_so_far(self) -> int:
+        count = (self._outbox.note(NOTE_SET_ASIDE) or "").partition(" ")[0]
+        return int(count) if count.isdigit() else 0
+
+    def _report_set_aside(self) -> None:
+        """The condition holds, over restarts too, until a person has released the events."""
+        note = self._outbox.note(NOTE_SET_ASIDE)
+        if note and self._set_aside_so_far():
+            self._health.hold(
+                conditions.EVENTS_SET_ASIDE.saying(f"Set aside because the control plane cannot read them: {note}.")
+            )
+        else:
+            self._health.clear(conditions.EVENTS_SET_ASIDE.code)

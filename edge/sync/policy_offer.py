@@ -1,0 +1,55 @@
+"""What to do with a policy that was offered (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.sync.policy_store import Place, Rejection, fingerprint, place_of
+from mesh.v1.common_pb2 import PolicyBundle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """Newer than what runs: try it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nothing:
+    """It runs already, or it was refused here before."""
+
+    remembered: Rejection | None = None
+    """The refusal, when that is why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """It must not run here, whatever is in it."""
+
+    reason: str
+
+
+Answer = Take | Nothing | Refuse
+
+
+def judge(offered: PolicyBundle, *, running: PolicyBundle | None, rejection: Rejection | None, trouble: str) -> Answer:
+    """The answer to an offer; `trouble` says what is wrong with its signature, or is empty.
+
+    An older version only comes back with a higher generation, so two control planes that disagree cannot make a
+    node go back and forth.
+    """
+    if rejection is not None and rejection.sha256 == fingerprint(offered):
+        return Nothing(remembered=rejection)
+    if trouble:
+        return Refuse(reason=trouble)
+    if running is None:
+        return Take()
+    here, there = place_of(running), place_of(offered)
+    if there > here:
+        return Take()
+    if there == here:
+        return Nothing() if offered.sha256 == running.sha256 else Refuse(reason=_two_texts(there))
+    return Refuse(reason=f"Policy {there} is older than {here}, which runs here. Going back needs a higher generation.")
+
+
+def _two_texts(place: Place) -> str:
+    return f"Policy {place} runs here with another text: one place in the order has two policies."
