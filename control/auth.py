@@ -49,19 +49,27 @@ class Authenticator:
     by_api_key: Callable[[str], Awaitable[Principal | None]]
 
 
-def require_same_origin(connection: HTTPConnection) -> None:
-    """Refuse what another web site made a browser send: its cookies come along, its consent does not.
+def refuse_foreign_page(connection: HTTPConnection) -> None:
+    """Refuse what a page of another web site made a browser send.
 
     Raises:
-        CrossSiteRequest: neither Sec-Fetch-Site nor Origin says that the request is from our own pages.
+        CrossSiteRequest: Sec-Fetch-Site or Origin says so. A program sends neither and passes.
     """
-    fetch_site = connection.headers.get("sec-fetch-site")
-    if fetch_site is not None and fetch_site not in {"same-origin", "none"}:
+    if connection.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise CrossSiteRequest
     origin = connection.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != connection.headers.get("host"):
         raise CrossSiteRequest
-    if fetch_site != "same-origin" and origin is None:
+
+
+def require_same_origin(connection: HTTPConnection) -> None:
+    """Let only our own pages pass: a cookie goes along with what other sites make a browser send.
+
+    Raises:
+        CrossSiteRequest: neither Sec-Fetch-Site nor Origin says that the request is from our own pages.
+    """
+    refuse_foreign_page(connection)
+    if connection.headers.get("sec-fetch-site") != "same-origin" and "origin" not in connection.headers:
         raise CrossSiteRequest
 
 

@@ -55,7 +55,11 @@ class SiteService:
     async def page(self, *, after: str, limit: int) -> Sequence[SiteFacts]:
         """Sites by name, behind `after`."""
         async with self._database.snapshot() as session:
-            return [_facts(one) for one in await repository.after_name(session, after=after, limit=limit)]
+            return await self.list_in(session, after=after, limit=limit)
+
+    async def list_in(self, session: AsyncSession, *, after: str, limit: int) -> Sequence[SiteFacts]:
+        """The same, inside somebody's unit of work."""
+        return [_facts(one) for one in await repository.after_name(session, after=after, limit=limit)]
 
     async def require(self, session: AsyncSession, name: str, *, lock: bool = False) -> SiteFacts:
         """The site of this name, inside somebody's unit of work; with `lock`, nobody else holds it meanwhile.

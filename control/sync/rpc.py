@@ -1,0 +1,152 @@
+"""The gRPC door of the nodes: EdgeSync and Identity. Thin: who speaks, what was said, which status an error has."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from control import errors
+from control.clock import Clock
+from control.db.session import Database
+from control.enrolment.service import EnrolmentService
+from control.nodes.reports import NodeCaller
+from control.nodes.service import NodeService
+from control.policies.service import PolicyService
+from control.policies.wire import bundle_message
+from control.sync.callers import certified_name
+from control.sync.reports import read_report
+from mesh.v1 import enrolment_pb2, enrolment_pb2_grpc, sync_pb2, sync_pb2_grpc
+
+log = structlog.get_logger(__name__)
+
+MAX_WAIT_SECONDS = 55.0
+
+STATUSES: Mapping[type[errors.ControlError], grpc.StatusCode] = {
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.Conflict: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.Invalid: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.Refused: grpc.StatusCode.PERMISSION_DENIED,
+    errors.UnknownNode: grpc.StatusCode.PERMISSION_DENIED,
+    errors.Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+"""The nearest class in an error's ancestry decides; any other is INTERNAL."""
+
+PushBatch = Callable[[NodeCaller, sync_pb2.PushBatchRequest], Awaitable[sync_pb2.PushBatchResponse]]
+"""Takes a batch of events: committed when it returns. Raises errors of `control.errors`."""
+
+
+class Door:
+    """Lets known nodes in and turns errors of ours into statuses."""
+
+    def __init__(self, nodes: NodeService, mesh: str) -> None:
+        self._nodes = nodes
+        self._mesh = mesh
+
+    async def caller(self, context: grpc.aio.ServicerContext[Any, Any]) -> NodeCaller:
+        """Who speaks: asked on every call, because TLS looks at a certificate only when a connection begins.
+
+        Raises:
+            NodeRevoked, UnknownNode
+        """
+        name = certified_name(context.auth_context(), self._mesh)
+        if name is None:
+            raise errors.UnknownNode("The certificate names no node of this mesh.")
+        return await self._nodes.recognise(name.node_id, name.site)
+
+    async def refuse(
+        self, context: grpc.aio.ServicerContext[Any, Any], call: str, error: errors.ControlError
+    ) -> NoReturn:
+        """End a call with the status of an error: its code and its words."""
+        status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), grpc.StatusCode.INTERNAL)
+        log.warning("rpc.refused", call=call, code=error.code)
+        await context.abort(status, f"{error.code}: {error} {error.hint}".strip())
+
+
+class EdgeSyncServicer(sync_pb2_grpc.EdgeSyncServicer):
+    """Events up, policies down, status."""
+
+    def __init__(
+        self,
+        door: Door,
+        database: Database,
+        nodes: NodeService,
+        policies: PolicyService,
+        push_batch: PushBatch,
+        clock: Clock,
+    ) -> None:
+        self._door = door
+        self._database = database
+        self._nodes = nodes
+        self._policies = policies
+        self._push_batch = push_batch
+        self._clock = clock
+
+    async def PushBatch(  # noqa: N802 - the name in the .proto
+        self,
+        request: sync_pb2.PushBatchRequest,
+        context: grpc.aio.ServicerContext[sync_pb2.PushBatchRequest, sync_pb2.PushBatchResponse],
+    ) -> sync_pb2.PushBatchResponse:
+        """Commit a batch of events."""
+        try:
+            return await self._push_batch(await self._door.caller(context), request)
+        except errors.ControlError as error:
+            await self._door.refuse(context, "PushBatch", error)
+
+    async def PullPolicy(  # noqa: N802
+        self,
+        request: sync_pb2.PullPolicyRequest,
+        context: grpc.aio.ServicerContext[sync_pb2.PullPolicyRequest, sync_pb2.PullPolicyResponse],
+    ) -> sync_pb2.PullPolicyResponse:
+        """Hand out the site's policy, or wait for one."""
+        try:
+            caller = await self._door.caller(context)
+            have = (request.have.generation, request.have.version)
+            wait = min(float(request.wait_seconds), MAX_WAIT_SECONDS)
+            bundle = await self._policies.pull(caller, have=have, wait_seconds=wait)
+            if wait:
+                await self._door.caller(context)  # it may have been revoked while it waited
+        except errors.ControlError as error:
+            await self._door.refuse(context, "PullPolicy", error)
+        return sync_pb2.PullPolicyResponse(policy=bundle_message(bundle) if bundle is not None else None)
+
+    async def ReportStatus(  # noqa: N802
+        self,
+        request: sync_pb2.ReportStatusRequest,
+        context: grpc.aio.ServicerContext[sync_pb2.ReportStatusRequest, sync_pb2.ReportStatusResponse],
+    ) -> sync_pb2.ReportStatusResponse:
+        """Keep what a node says of itself."""
+        try:
+            caller = await self._door.caller(context)
+            report = read_report(request)
+            async with self._database.transaction() as tx:
+                await self._policies.hear(tx, caller, report)
+                cloned = await self._nodes.store_report(tx, caller, report)
+        except errors.ControlError as error:
+            await self._door.refuse(context, "ReportStatus", error)
+        now = Timestamp()
+        now.FromDatetime(self._clock())
+        return sync_pb2.ReportStatusResponse(server_time=now, clone_suspected=cloned)
+
+
+class IdentityServicer(enrolment_pb2_grpc.IdentityServicer):
+    """Fresh certificates for nodes that still have a good one."""
+
+    def __init__(self, door: Door, enrolment: EnrolmentService) -> None:
+        self._door = door
+        self._enrolment = enrolment
+
+    async def Renew(  # noqa: N802
+        self,
+        request: enrolment_pb2.RenewRequest,
+        context: grpc.aio.ServicerContext[enrolment_pb2.RenewRequest, enrolment_pb2.RenewResponse],
+    ) -> enrolment_pb2.RenewResponse:
+        """Sign the key in the request for the calling node."""
+        try:
+            renewed = await self._enrolment.renew(await self._door.caller(context), request.csr_pem)
+        except errors.ControlError as error:
+            await self._door.refuse(context, "Renew", error)
+        return enrolment_pb2.RenewResponse(certificate_pem=renewed.certificate_pem, ca_pem=renewed.ca_pem)

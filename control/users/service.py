@@ -1,0 +1,186 @@
+"""The rules of users: the first administrator, logins, API keys."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets as random_source
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import IntegrityError
+
+from control.audit.service import AuditService
+from control.auth import Authenticator, Principal, Role
+from control.clock import Clock
+from control.db.session import Database
+from control.errors import NameTaken, NotFound, WrongCredentials
+from control.names import checked_name
+from control.users import repository, secrets
+from control.users.models import ApiKey, LoginSession, User
+
+SESSION_LIFE = timedelta(hours=12)
+FIRST_USER = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """A fresh session."""
+
+    token: str
+    expires_at: datetime
+    principal: Principal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFacts:
+    """An API key without its secret."""
+
+    name: str
+    prefix: str
+    role: Role
+    created_at: datetime
+    created_by: str
+    revoked_at: datetime | None
+
+
+class UserService:
+    """Who may come in."""
+
+    def __init__(self, database: Database, audit: AuditService, clock: Clock) -> None:
+        self._database = database
+        self._audit = audit
+        self._clock = clock
+
+    def authenticator(self) -> Authenticator:
+        """What the permissions of routes ask."""
+        return Authenticator(by_session=self._by_session, by_api_key=self._by_api_key)
+
+    async def needs_first_user(self) -> bool:
+        """Whether nobody can log in yet."""
+        async with self._database.snapshot() as session:
+            return await repository.count(session) == 0
+
+    async def add_first_user(self, password: str) -> None:
+        """Make the first administrator. Does nothing when another replica was faster."""
+        hashed = await asyncio.to_thread(secrets.hash_password, password)
+        async with self._database.transaction() as tx:
+            if await repository.count(tx):
+                return
+            user = User(name=FIRST_USER, password_hash=hashed, role=Role.ADMIN.value, created_at=self._clock())
+            repository.add_user(tx, user)
+            await tx.flush()
+            await self._audit.record(tx, actor="system", action="user.add", object=f"user:{FIRST_USER}")
+
+    async def log_in(self, name: str, password: str) -> Login:
+        """A session for a user.
+
+        Raises:
+            WrongCredentials: no such user, or another password; nobody learns which, not even by the time it took.
+        """
+        async with self._database.snapshot() as session:
+            user = await repository.user_named(session, name)
+        stored = user.password_hash if user is not None else None
+        fits = await asyncio.to_thread(secrets.password_fits, password, stored)
+        if user is None or not fits:
+            raise WrongCredentials
+        token, now = secrets.draw_session(), self._clock()
+        row = LoginSession(
+            token_sha256=secrets.digest(token),
+            user_id=user.id,
+            created_at=now,
+            expires_at=now + SESSION_LIFE,
+        )
+        async with self._database.transaction() as tx:
+            await repository.end_old_sessions(tx, now)
+            repository.add_session(tx, row)
+            await tx.flush()
+            await self._audit.record(tx, actor=f"user:{user.name}", action="user.login", object=f"user:{user.name}")
+        return Login(token=token, expires_at=row.expires_at, principal=_user_principal(user))
+
+    async def log_out(self, token: str) -> None:
+        """End a session. One that is over already stays so."""
+        async with self._database.transaction() as tx:
+            await repository.end_session(tx, secrets.digest(token))
+
+    async def create_key(self, name: str, role: Role, *, actor: str) -> tuple[str, KeyFacts]:
+        """An API key: its text, shown once, and what is kept.
+
+        Raises:
+            InvalidName, NameTaken
+        """
+        checked_name(name)
+        drawn = secrets.draw_key()
+        row = ApiKey(
+            prefix=drawn.prefix,
+            name=name,
+            secret_sha256=secrets.digest(drawn.secret),
+            role=role.value,
+            created_at=self._clock(),
+            created_by=actor,
+        )
+        try:
+            async with self._database.transaction() as tx:
+                repository.add_key(tx, row)
+                await tx.flush()
+                await self._audit.record(
+                    tx, actor=actor, action="api-key.create", object=f"key:{name}", after={"role": role.value}
+                )
+        except IntegrityError:
+            raise NameTaken(f"An API key called {name} exists already.") from None
+        return drawn.text(), _key_facts(row)
+
+    async def revoke_key(self, name: str, *, actor: str) -> KeyFacts:
+        """Let a key open nothing from now on. Done twice, it stays done.
+
+        Raises:
+            NotFound
+        """
+        async with self._database.transaction() as tx:
+            row = await repository.key_named(tx, name)
+            if row is None:
+                raise NotFound("There is no API key of this name.")
+            if row.revoked_at is None:
+                row.revoked_at = self._clock()
+                await tx.flush()
+                await self._audit.record(tx, actor=actor, action="api-key.revoke", object=f"key:{name}")
+        return _key_facts(row)
+
+    async def keys(self, *, after: str, limit: int) -> Sequence[KeyFacts]:
+        """API keys by name, revoked ones too."""
+        async with self._database.snapshot() as session:
+            return [_key_facts(one) for one in await repository.keys_after(session, after=after, limit=limit)]
+
+    async def _by_session(self, token: str) -> Principal | None:
+        if not token:
+            return None
+        async with self._database.snapshot() as session:
+            user = await repository.user_of_session(session, secrets.digest(token), self._clock())
+        return _user_principal(user) if user is not None else None
+
+    async def _by_api_key(self, text: str) -> Principal | None:
+        key = secrets.read_key(text)
+        if key is None:
+            return None
+        async with self._database.snapshot() as session:
+            row = await repository.key_of_prefix(session, key.prefix)
+        kept = row.secret_sha256 if row is not None else secrets.digest("")
+        fits = random_source.compare_digest(kept, secrets.digest(key.secret))
+        if row is None or not fits:
+            return None
+        return Principal(actor=f"key:{row.name}", name=row.name, role=Role(row.role))
+
+
+def _user_principal(user: User) -> Principal:
+    return Principal(actor=f"user:{user.name}", name=user.name, role=Role(user.role))
+
+
+def _key_facts(row: ApiKey) -> KeyFacts:
+    return KeyFacts(
+        name=row.name,
+        prefix=row.prefix,
+        role=Role(row.role),
+        created_at=row.created_at,
+        created_by=row.created_by,
+        revoked_at=row.revoked_at,
+    )
