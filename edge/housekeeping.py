@@ -14,13 +14,22 @@ from edge.health import DELIVERIES_PARKED, SPOOL_DAMAGED, HealthBoard
 
 log = structlog.get_logger(__name__)
 ROUND_SECONDS = 2.0
+EVENTS_WITHOUT_CENTRE = 10_000
+"""Enough to tell a control plane of the last days when a lone node is enrolled, and never a full disk."""
 
 
 class Housekeeping:
     """One thread that does small things every two seconds."""
 
-    def __init__(self, buffer: Buffer, health: HealthBoard, keep_delivered: Callable[[], timedelta | None]) -> None:
-        self._buffer, self._health, self._keep = buffer, health, keep_delivered
+    def __init__(
+        self,
+        buffer: Buffer,
+        health: HealthBoard,
+        keep_delivered: Callable[[], timedelta | None],
+        *,
+        has_centre: bool,
+    ) -> None:
+        self._buffer, self._health, self._keep, self._has_centre = buffer, health, keep_delivered, has_centre
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
@@ -61,6 +70,8 @@ class Housekeeping:
                 keep = self._keep()
                 if keep is not None:
                     self._buffer.release_delivered(keep)
+                if not self._has_centre:
+                    self._buffer.forget_events(EVENTS_WITHOUT_CENTRE)
                 self._buffer.bound_wal()
                 self.refresh()
             except Exception:

@@ -56,7 +56,9 @@ class Node:
         self._running_bundle: PolicyBundle | None = None
         self._lanes = Lanes(settings, self._buffer, self._health)
         self._router = Router(self._buffer, self._health, lambda: self._policy, pseudonym_key(settings.data_dir))
-        self._housekeeping = Housekeeping(self._buffer, self._health, self._keep_delivered)
+        self._housekeeping = Housekeeping(
+            self._buffer, self._health, self._keep_delivered, has_centre=self._identity is not None
+        )
         self._door = DicomDoor(settings, Custody(self._buffer, self._health, settings.min_free_bytes))
         self._http = LocalHttp(settings.http, alive=self.alive, facts=self.facts, refresh=self._housekeeping.refresh)
         self._link: Link | None = None

@@ -56,8 +56,14 @@ SELECT sequence, kind, occurred_at, body FROM outbox WHERE set_aside IS NULL ORD
 -- acknowledge: events up to here are committed centrally
 DELETE FROM outbox WHERE sequence <= :sequence AND set_aside IS NULL;
 
+-- forget_events: a node without a control plane keeps only the newest events
+DELETE FROM outbox WHERE sequence <= (SELECT max(sequence) FROM outbox) - :keep;
+
 -- set_aside: the control plane cannot take this event; it is kept, and blocks no other
 UPDATE outbox SET set_aside = :reason WHERE sequence = :sequence;
+
+-- set_aside_count: events that wait for a person
+SELECT count(*) AS events FROM outbox WHERE set_aside IS NOT NULL;
 
 -- write_note: a small fact for people
 INSERT INTO note (key, value, written_at) VALUES (:key, :value, :now)

@@ -27,6 +27,8 @@ from edge.buffer.writer import Writer
 from edge.model import BufferCounts, ClaimedDelivery, OutboxEvent, RoutedInstance, SealedInstance
 
 LEASE = timedelta(minutes=15)
+CHECKPOINT_BYTES = 16 << 20
+"""The length of WAL from which the node checkpoints by itself; a replicator that does so earlier finds no contest."""
 
 
 class Buffer:
@@ -154,6 +156,14 @@ class Buffer:
             lambda connection: run(connection, "set_aside", sequence=sequence, reason=reason),
         )
 
+    def forget_events(self, keep: int) -> None:
+        """Keep only the newest events: for a node that has no control plane to tell them to."""
+        self._writer.write(lambda connection: run(connection, "forget_events", keep=keep))
+
+    def set_aside_count(self) -> int:
+        """How many events wait for a person."""
+        return int(run(self._reader(), "set_aside_count")[0]["events"])
+
     def wait_for_outbox(self, timeout: float) -> bool:
         """Whether an event was added within `timeout` seconds."""
         added = self._outbox.wait(timeout)
@@ -196,9 +206,11 @@ class Buffer:
             self.spool.release(row["instance_id"])
         return len(done)
 
-    def checkpoint(self) -> None:
-        """Move the WAL into the database as far as readers and a replicator allow; never blocks a writer."""
-        self._reader().wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    def bound_wal(self) -> None:
+        """Move a long WAL into the database as far as readers and a replicator allow; never blocks a writer."""
+        wal = self._path.with_name(self._path.name + "-wal")
+        if wal.exists() and wal.stat().st_size > CHECKPOINT_BYTES:
+            self._writer.checkpoint()
 
     def alive(self) -> bool:
         """Whether the writer still works."""

@@ -29,6 +29,8 @@ T = TypeVar("T")
 class _Change:
     apply: Callable[[apsw.Connection], Any]
     done: Future[Any]
+    bare: bool = False
+    """Runs outside of any transaction."""
     result: Any = None
     error: Exception | None = None
 
@@ -53,6 +55,10 @@ class Writer:
         result: T = change.done.result()
         return result
 
+    def checkpoint(self) -> None:
+        """A PASSIVE checkpoint between two commits, on the writer's own connection."""
+        self._changes.put(_Change(_checkpoint, Future(), bare=True))
+
     def alive(self) -> bool:
         """Whether the thread still works."""
         return self._thread.is_alive()
@@ -71,7 +77,10 @@ class Writer:
                     group.append(self._changes.get_nowait())
                 except queue.Empty:
                     break
-            changes = [change for change in group if change is not None]
+            for change in group:
+                if change is not None and change.bare:
+                    change.apply(self._connection)
+            changes = [change for change in group if change is not None and not change.bare]
             if changes:
                 self._commit(changes)
             if group[-1] is None:
@@ -106,3 +115,10 @@ class Writer:
             change.error = error
             self._connection.execute("ROLLBACK TO change")
         self._connection.execute("RELEASE change")
+
+
+def _checkpoint(connection: apsw.Connection) -> None:
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    except apsw.Error:
+        log.warning("buffer.checkpoint_failed", exc_info=True)  # the WAL stays longer; nothing is lost

@@ -1,0 +1,44 @@
+"""The table of a delivery's transitions."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.buffer.states import TRANSITIONS, UNFINISHED, DeliveryEvent, DeliveryState, after, sources, target
+from edge.errors import IllegalTransition
+
+
+def test_every_state_but_delivered_has_a_way_out() -> None:
+    assert {state for state, _event in TRANSITIONS} == set(UNFINISHED)
+
+
+def test_every_unfinished_delivery_can_still_be_delivered() -> None:
+    for start in UNFINISHED:
+        reached, frontier = {start}, [start]
+        while frontier:
+            here = frontier.pop()
+            for (state, _event), result in TRANSITIONS.items():
+                if state is here and result not in reached:
+                    reached.add(result)
+                    frontier.append(result)
+        assert DeliveryState.DELIVERED in reached
+
+
+def test_delivered_is_reached_only_by_the_destinations_own_success() -> None:
+    ways = {(state, event) for (state, event), result in TRANSITIONS.items() if result is DeliveryState.DELIVERED}
+    assert ways == {(DeliveryState.SENDING, DeliveryEvent.ACCEPTED)}
+
+
+def test_every_event_leads_to_one_state_wherever_it_happens() -> None:
+    for event in DeliveryEvent:
+        assert all(after(state, event) is target(event) for state in sources(event))
+
+
+def test_a_delivered_instance_cannot_be_claimed_again() -> None:
+    with pytest.raises(IllegalTransition, match="delivered cannot be claimed"):
+        after(DeliveryState.DELIVERED, DeliveryEvent.CLAIMED)
+
+
+def test_every_state_and_event_is_used() -> None:
+    assert {event for _state, event in TRANSITIONS} == set(DeliveryEvent)
+    assert {state for state, _event in TRANSITIONS} | set(TRANSITIONS.values()) == set(DeliveryState)
