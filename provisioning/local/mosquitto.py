@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shutil
 from pathlib import Path
 
 from provisioning.local.ports import LOOPBACK, free_port
@@ -10,15 +11,7 @@ from provisioning.local.program import Program, find_program
 
 PACKAGE = "mosquitto"
 
-# A client's name is the CN of its certificate: the node id, or the control plane's name.
-ACL = """\
-user {control_name}
-topic write mesh/v1/+/policy
-topic read mesh/v1/+/+/presence
-
-pattern write mesh/v1/+/%u/presence
-pattern read mesh/v1/+/policy
-"""
+ACL = Path(__file__).parents[1] / "broker.acl"
 
 CONFIG = """\
 user {user}
@@ -29,7 +22,7 @@ keyfile {certificates}/broker-key.pem
 require_certificate true
 use_identity_as_username true
 allow_anonymous false
-acl_file {folder}/acl
+acl_file {acl}
 # With the default of 1000 a broker cuts short what a new subscriber gets of a large mesh's retained presence.
 max_queued_messages 0
 max_packet_size 65536
@@ -51,7 +44,6 @@ class Mosquitto(Program):
         folder: Path,
         *,
         certificates: Path,
-        control_name: str = "control",
         port: int | None = None,
         name: str = "mosquitto",
         log_dir: Path | None = None,
@@ -59,8 +51,9 @@ class Mosquitto(Program):
         """`certificates` holds ca.pem, broker.pem and broker-key.pem."""
         self.port = port or free_port()
         (folder / "data").mkdir(parents=True, exist_ok=True)
-        acl = folder / "acl"
-        acl.write_text(ACL.format(control_name=control_name))
+        # A copy, because the broker warns of an access list that others can read.
+        acl = folder / "broker.acl"
+        shutil.copyfile(ACL, acl)
         acl.chmod(0o600)
         config = folder / "mosquitto.conf"
         config.write_text(
@@ -71,6 +64,7 @@ class Mosquitto(Program):
                 host=LOOPBACK,
                 certificates=certificates.absolute(),
                 folder=folder.absolute(),
+                acl=acl.absolute(),
             )
         )
         argv = [find_program("mosquitto", package=PACKAGE), "-c", str(config)]
