@@ -1,50 +1,38 @@
-"""The fleet at a glance: what each site shall run, and its nodes with the age of their last word."""
+"""How old the centre's knowledge of each site is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from control.db.session import Database
-from control.nodes.reports import NodeFacts, PolicyPlace
-from control.nodes.service import NodeService
-from control.policies.service import PolicyService
-from control.sites.service import SiteFacts, SiteService
+from sqlalchemy.ext.asyncio import AsyncSession
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteView:
-    """A site and its nodes. Revoked nodes are left out."""
-
-    site: SiteFacts
-    wanted: PolicyPlace | None
-    nodes: tuple[NodeFacts, ...]
+from control.clock import Clock
+from control.fleet import repository
+from control.fleet.ages import SiteAge, site_age
+from control.nodes.reports import SILENT_AFTER
 
 
-class FleetService:
-    """Reads the other slices in one snapshot."""
+class AgeService:
+    """Tells the age of every site's last word, inside somebody's unit of work."""
 
-    def __init__(self, database: Database, sites: SiteService, nodes: NodeService, policies: PolicyService) -> None:
-        self._database = database
-        self._sites = sites
-        self._nodes = nodes
-        self._policies = policies
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
 
-    async def page(self, *, after: str, limit: int) -> Sequence[SiteView]:
-        """Sites by name, behind `after`."""
-        async with self._database.snapshot() as session:
-            sites = await self._sites.list_in(session, after=after, limit=limit)
-            nodes = await self._nodes.of_sites(session, sites)
-            wanted = await self._policies.wanted(session, [site.id for site in sites])
+    async def of_all_sites(self, session: AsyncSession) -> Sequence[SiteAge]:
+        """Every site by name, also one without nodes."""
+        now = self._clock()
+        words = await repository.site_words(session, silent_before=now - SILENT_AFTER)
         return [
-            SiteView(
-                site=site,
-                wanted=_place(wanted.get(site.id)),
-                nodes=tuple(node for node in nodes if node.site == site.name),
+            site_age(
+                site=word.site,
+                nodes=word.nodes,
+                silent_nodes=word.silent_nodes,
+                last_contact_at=word.last_contact_at,
+                now=now,
             )
-            for site in sites
+            for word in words
         ]
 
-
-def _place(place: tuple[int, int] | None) -> PolicyPlace | None:
-    return PolicyPlace(generation=place[0], version=place[1]) if place is not None else None
+    async def node_names(self, session: AsyncSession, node_ids: Sequence[str]) -> dict[str, str]:
+        """What people call these nodes, also revoked ones."""
+        return await repository.node_names(session, node_ids)

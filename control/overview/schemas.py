@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from control.fleet.service import SiteView
+from control.overview.service import SiteView
 from control.nodes.reports import NodeFacts
 from control.nodes.schemas import NodeItem, PolicyPlaceItem, node_item
 

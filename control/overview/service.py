@@ -1,0 +1,50 @@
+"""The fleet at a glance: what each site shall run, and its nodes with the age of their last word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from control.db.session import Database
+from control.nodes.reports import NodeFacts, PolicyPlace
+from control.nodes.service import NodeService
+from control.policies.service import PolicyService
+from control.sites.service import SiteFacts, SiteService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteView:
+    """A site and its nodes. Revoked nodes are left out."""
+
+    site: SiteFacts
+    wanted: PolicyPlace | None
+    nodes: tuple[NodeFacts, ...]
+
+
+class FleetService:
+    """Reads the other slices in one snapshot."""
+
+    def __init__(self, database: Database, sites: SiteService, nodes: NodeService, policies: PolicyService) -> None:
+        self._database = database
+        self._sites = sites
+        self._nodes = nodes
+        self._policies = policies
+
+    async def page(self, *, after: str, limit: int) -> Sequence[SiteView]:
+        """Sites by name, behind `after`."""
+        async with self._database.snapshot() as session:
+            sites = await self._sites.list_in(session, after=after, limit=limit)
+            nodes = await self._nodes.of_sites(session, sites)
+            wanted = await self._policies.wanted(session, [site.id for site in sites])
+        return [
+            SiteView(
+                site=site,
+                wanted=_place(wanted.get(site.id)),
+                nodes=tuple(node for node in nodes if node.site == site.name),
+            )
+            for site in sites
+        ]
+
+
+def _place(place: tuple[int, int] | None) -> PolicyPlace | None:
+    return PolicyPlace(generation=place[0], version=place[1]) if place is not None else None
