@@ -67,7 +67,7 @@ def changed(
     at = fields.pop("at", moment(sequence))
     body = sync_pb2.DeliveryChanged(
         instance_id=instance_id(number),
-        sop_instance_uid=f"{study}.1.{number}",
+        sop_instance_uid=fields.pop("sop_instance_uid", f"{study}.1.{number}"),
         study_instance_uid=study,
         destination=destination,
         state=state,

@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own for one test run: Debian's programs, a temporary folder, a free port, no settings of anybody."""
+"""A PostgreSQL of our own for one test run: Debian's programs, a temporary folder, a free port."""
 
 from __future__ import annotations
 

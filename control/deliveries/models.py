@@ -15,11 +15,12 @@ class Delivery(Base):
 
     __tablename__ = "delivery"
     __table_args__ = (
-        Index("ix_delivery_study", "study_instance_uid", "unfinished"),
+        Index("ix_delivery_study", "study_instance_uid", "sop_instance_uid", "unfinished"),
         Index(
             "ix_delivery_unfinished",
-            "site",
             "unfinished",
+            "site",
+            "study_instance_uid",
             postgresql_where=text("unfinished > 0"),
             sqlite_where=text("unfinished > 0"),
         ),

@@ -37,4 +37,4 @@ async def site_words(session: AsyncSession, *, silent_before: datetime) -> Seque
 async def node_names(session: AsyncSession, node_ids: Sequence[str]) -> dict[str, str]:
     """What people call these nodes, also revoked ones."""
     found = await session.execute(select(Node.id, Node.name).where(Node.id.in_(node_ids)))
-    return dict(found.tuples().all())
+    return dict(iter(found))

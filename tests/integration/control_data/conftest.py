@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+
 from control.db.session import Database, open_database
 from control.db.upgrade import upgrade
-
 from tests.postgres_server import drop_database, make_database, postgres_programs, running_postgres
 
 TEMPLATE = "skerry_template"

@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
+
 from control.clock import utcnow
 from control.db.session import Database
 from control.deliveries.models import Delivery
@@ -17,9 +20,6 @@ from control.inbox.models import NodeCursor
 from control.inbox.service import InboxService
 from control.instances.models import Instance, StudySite
 from control.live.service import FeedService
-from sqlalchemy import select, update
-from sqlalchemy.exc import OperationalError
-
 from tests.mesh_events import batch, changed, instance_id, moment, received
 
 NORTH = Sender(node_id="n1", site="north")

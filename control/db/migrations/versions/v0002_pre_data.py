@@ -1,4 +1,4 @@
-"""The tables of the mesh's data: studies, receptions, deliveries, cursors, the live feed."""
+"""The tables of the mesh's data: studies, receptions, deliveries, cursors, presence, the live feed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def upgrade() -> None:
     _instances()
     _deliveries()
     _inbox()
+    _presence()
     _live()
 
 
@@ -128,11 +129,13 @@ def _deliveries() -> None:
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("node_id", "instance_id", "destination", name=op.f("pk_delivery")),
     )
-    op.create_index("ix_delivery_study", "delivery", ["study_instance_uid", "unfinished"], unique=False)
+    op.create_index(
+        "ix_delivery_study", "delivery", ["study_instance_uid", "sop_instance_uid", "unfinished"], unique=False
+    )
     op.create_index(
         "ix_delivery_unfinished",
         "delivery",
-        ["site", "unfinished"],
+        ["unfinished", "site", "study_instance_uid"],
         unique=False,
         postgresql_where=sa.text("unfinished > 0"),
         sqlite_where=sa.text("unfinished > 0"),
@@ -169,3 +172,15 @@ def _live() -> None:
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_live_event")),
     )
     op.create_index("ix_live_event_at", "live_event", ["at"], unique=False)
+
+
+def _presence() -> None:
+    op.create_table(
+        "node_presence",
+        sa.Column("node_id", sa.String(length=64), nullable=False),
+        sa.Column("site", sa.String(length=63), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("boot_id", sa.String(length=64), nullable=False),
+        sa.Column("heard_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("node_id", name=op.f("pk_node_presence")),
+    )

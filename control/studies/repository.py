@@ -1,0 +1,128 @@
+"""Reads over studies, receptions and deliveries together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, String, case, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from control.deliveries.models import Delivery
+from control.instances.models import Instance, Series, Study, StudySite
+from control.studies.conditions import conditions_of
+from control.studies.query import StudyQuery
+
+UNROUTED_RANK = -1
+
+
+class ObjectCount(NamedTuple):
+    """How many objects of a study are this far. `unfinished`: see `control.deliveries.changes`."""
+
+    study_instance_uid: str
+    unfinished: int
+    objects: int
+
+
+class DestinationCount(NamedTuple):
+    """How many objects of a study are this far at one destination of one site."""
+
+    study_instance_uid: str
+    site: str
+    destination: str
+    unfinished: int
+    objects: int
+
+
+async def page(session: AsyncSession, query: StudyQuery) -> Sequence[Study]:
+    """The newest studies first, in an order that nothing changes later."""
+    found = await session.scalars(
+        select(Study)
+        .where(*conditions_of(query))
+        .order_by(Study.listed_at.desc(), Study.study_instance_uid.desc())
+        .limit(query.limit)
+    )
+    return found.all()
+
+
+async def sites_of(session: AsyncSession, studies: Sequence[str]) -> Sequence[StudySite]:
+    """These studies as each site knows them, the site that was told of last first."""
+    found = await session.scalars(
+        select(StudySite)
+        .where(StudySite.study_instance_uid.in_(studies))
+        .order_by(func.coalesce(StudySite.last_received_at, StudySite.first_received_at).desc(), StudySite.site)
+    )
+    return found.all()
+
+
+async def modalities_of(session: AsyncSession, studies: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """(study, modality), each once, in order."""
+    found = await session.execute(
+        select(Series.study_instance_uid, Series.modality)
+        .where(Series.study_instance_uid.in_(studies), Series.modality != "")
+        .distinct()
+        .order_by(Series.study_instance_uid, Series.modality)
+    )
+    return [(study, modality) for study, modality in found]
+
+
+async def object_counts(session: AsyncSession, studies: Sequence[str]) -> Sequence[ObjectCount]:
+    """Every object once, under the least finished of all its deliveries."""
+    each = (
+        select(
+            Instance.study_instance_uid.label("study"),
+            func.max(func.coalesce(Delivery.unfinished, UNROUTED_RANK)).label("unfinished"),
+        )
+        .outerjoin(Delivery, (Delivery.node_id == Instance.node_id) & (Delivery.instance_id == Instance.instance_id))
+        .where(Instance.study_instance_uid.in_(studies))
+        .group_by(Instance.study_instance_uid, _object(Instance.sop_instance_uid, Instance.instance_id))
+        .subquery()
+    )
+    found = await session.execute(
+        select(each.c.study, each.c.unfinished, func.count()).group_by(each.c.study, each.c.unfinished)
+    )
+    return [ObjectCount(study, unfinished, objects) for study, unfinished, objects in found]
+
+
+async def destination_counts(session: AsyncSession, studies: Sequence[str]) -> Sequence[DestinationCount]:
+    """Every object once at each destination of a site, under the least finished of its deliveries there."""
+    each = (
+        select(
+            Delivery.study_instance_uid.label("study"),
+            Delivery.site,
+            Delivery.destination,
+            func.max(Delivery.unfinished).label("unfinished"),
+        )
+        .where(Delivery.study_instance_uid.in_(studies))
+        .group_by(
+            Delivery.study_instance_uid,
+            Delivery.site,
+            Delivery.destination,
+            _object(Delivery.sop_instance_uid, Delivery.instance_id),
+        )
+        .subquery()
+    )
+    key = (each.c.study, each.c.site, each.c.destination, each.c.unfinished)
+    found = await session.execute(select(*key, func.count()).group_by(*key).order_by(*key))
+    return [DestinationCount(*row) for row in found]
+
+
+async def site_counts(session: AsyncSession, studies: Sequence[str]) -> dict[tuple[str, str], int]:
+    """(study, site) -> how many objects the site received."""
+    each = (
+        select(Instance.study_instance_uid.label("study"), Instance.site)
+        .where(Instance.study_instance_uid.in_(studies))
+        .group_by(Instance.study_instance_uid, Instance.site, _object(Instance.sop_instance_uid, Instance.instance_id))
+        .subquery()
+    )
+    found = await session.execute(select(each.c.study, each.c.site, func.count()).group_by(each.c.study, each.c.site))
+    return {(study, site): objects for study, site, objects in found}
+
+
+def _object(
+    sop_instance_uid: InstrumentedAttribute[str], instance_id: InstrumentedAttribute[str]
+) -> ColumnElement[str]:
+    """What makes two receptions one object. Objects that name no SOP instance are never one."""
+    own = literal("reception ", String) + instance_id
+    return case((sop_instance_uid == "", own), else_=sop_instance_uid)

@@ -1,0 +1,127 @@
+"""REST of studies and receptions."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from control.auth import Viewer
+from control.db.base import EPOCH
+from control.deliveries.changes import Progress
+from control.injection import provided
+from control.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit, read_cursor, write_cursor
+from control.studies.query import StudyPlace, StudyQuery, text_words
+from control.studies.receptions import ReceptionPlace, ReceptionQuery
+from control.studies.schemas import ReceptionPage, StudyPage, StudyTrace
+from control.studies.service import StudyService
+
+router = APIRouter(tags=["studies"])
+Studies = Annotated[StudyService, Depends(provided(StudyService))]
+
+NO_STUDY = "-"
+"""Stands in a path for the empty UID: the objects that name no study. Never a UID (PS3.5 9.1)."""
+
+Uid = Annotated[str | None, Query(max_length=256)]
+Beginning = Annotated[str | None, Query(max_length=256, description="Exact; a `*` at the end asks for a beginning.")]
+
+
+@router.get("/studies", operation_id="search_studies")
+async def search_studies(
+    _caller: Viewer,
+    studies: Studies,
+    patient_id: Beginning = None,
+    accession_number: Beginning = None,
+    modality: Annotated[str | None, Query(max_length=16)] = None,
+    study_date_from: date | None = None,
+    study_date_to: date | None = None,
+    site: Annotated[str | None, Query(max_length=63)] = None,
+    state: Progress | None = None,
+    study_instance_uid: Uid = None,
+    sop_instance_uid: Uid = None,
+    q: Annotated[str | None, Query(max_length=256, description="Beginnings of words.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> StudyPage:
+    """Studies of all sites, the newest first, with how far they are and how old the answer is for each site."""
+    query = StudyQuery(
+        patient_id=patient_id or None,
+        accession_number=accession_number or None,
+        modality=modality or None,
+        study_date_from=study_date_from,
+        study_date_to=study_date_to,
+        site=site or None,
+        state=state,
+        study_instance_uid=study_instance_uid or None,
+        sop_instance_uid=sop_instance_uid or None,
+        text=text_words(q),
+        after=_study_place(cursor) if cursor else None,
+        limit=limit,
+    )
+    items, place, heard = await studies.search(query)
+    more = write_cursor(_microseconds(place.listed_at), place.study_instance_uid) if place else None
+    return StudyPage(items=list(items), next_cursor=more, sites_heard=heard)
+
+
+@router.get("/studies/{study_instance_uid}/trace", operation_id="trace_study")
+async def trace_study(
+    _caller: Viewer,
+    studies: Studies,
+    study_instance_uid: str,
+    limit: Limit = MAX_LIMIT,
+    cursor: Cursor = None,
+) -> StudyTrace:
+    """Where every object of a study came from and how far it is. `-` is the study of objects that name none."""
+    uid = "" if study_instance_uid == NO_STUDY else study_instance_uid
+    query = ReceptionQuery(study_instance_uid=uid, after=_reception_place(cursor) if cursor else None, limit=limit)
+    study, items, place, heard = await studies.trace(query, uid)
+    return StudyTrace(study=study, instances=items, next_cursor=_reception_cursor(place), sites_heard=heard)
+
+
+@router.get("/instances", operation_id="list_instances")
+async def list_instances(
+    _caller: Viewer,
+    studies: Studies,
+    study_instance_uid: Uid = None,
+    series_instance_uid: Uid = None,
+    sop_instance_uid: Uid = None,
+    site: Annotated[str | None, Query(max_length=63)] = None,
+    node_id: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> ReceptionPage:
+    """Receptions of objects, the oldest first. The same object twice is two of them."""
+    query = ReceptionQuery(
+        study_instance_uid=study_instance_uid or None,
+        series_instance_uid=series_instance_uid or None,
+        sop_instance_uid=sop_instance_uid or None,
+        site=site or None,
+        node_id=node_id or None,
+        after=_reception_place(cursor) if cursor else None,
+        limit=limit,
+    )
+    items, place, heard = await studies.receptions(query)
+    return ReceptionPage(items=items, next_cursor=_reception_cursor(place), sites_heard=heard)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def _study_place(cursor: str) -> StudyPlace:
+    at, uid = read_cursor(cursor, int, str)
+    return StudyPlace(listed_at=EPOCH + timedelta(microseconds=int(at)), study_instance_uid=str(uid))
+
+
+def _reception_place(cursor: str) -> ReceptionPlace:
+    at, node_id, instance_id = read_cursor(cursor, int, str, str)
+    return ReceptionPlace(
+        listed_at=EPOCH + timedelta(microseconds=int(at)), node_id=str(node_id), instance_id=str(instance_id)
+    )
+
+
+def _reception_cursor(place: ReceptionPlace | None) -> str | None:
+    if place is None:
+        return None
+    return write_cursor(_microseconds(place.listed_at), place.node_id, place.instance_id)
