@@ -63,7 +63,7 @@ class Ledger:
         """The central search lists these."""
         for instance in instances:
             uid = instance["sop_instance_uid"]
-            if self._sent.get(uid, ("",))[0] == instance["site"] and instance["state"] == "delivered":
+            if self._sent.get(uid, ("",))[0] == instance["site"] and instance["progress"] == "delivered":
                 self._indexed.add(uid)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -80,16 +81,16 @@ def _fleet(scene: Scene) -> Panel:
     return Panel(table, title=f"{title} ({age:.0f} s ago)" if stale else title, title_align="left")
 
 
-def _node_row(site: dict[str, Any], node: dict[str, Any], age: float) -> tuple[str, ...]:
-    last = node.get("age_seconds")
-    active, wanted = node.get("policy_active") or "none", node.get("policy_wanted") or "none"
+def _node_row(site: Mapping[str, Any], node: Mapping[str, Any], age: float) -> tuple[str, ...]:
+    report = node["report"] or {"deliveries_waiting": "", "deliveries_parked": ""}
+    last = node["age_seconds"]
     return (
-        str(site["name"]),
+        str(site["site"]),
         str(node["name"]),
         "never" if last is None else f"{last + age:.0f} s ago",
-        active if active == wanted else f"{active}, should be {wanted}",
-        str(node.get("deliveries_waiting", "")),
-        str(node.get("deliveries_parked", "")),
+        str(node["policy_state"]),
+        str(report["deliveries_waiting"]),
+        str(report["deliveries_parked"]),
     )
 
 

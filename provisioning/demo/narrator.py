@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ class Scene:
     login: str
     programs: Sequence[tuple[str, str, bool]]
     """Name, what it is, and whether it runs."""
-    fleet: Sequence[dict[str, Any]]
+    fleet: Sequence[Mapping[str, Any]]
     """As the centre last told it."""
     fleet_seen_at: float | None
     """On the monotonic clock; None before the first answer."""

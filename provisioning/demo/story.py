@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Story:
         self._folder = folder
         self._narrator = narrator
         self._batches = 0
-        self._fleet: Sequence[dict[str, Any]] = ()
+        self._fleet: Sequence[Mapping[str, Any]] = ()
         self._fleet_seen_at: float | None = None
 
     def set_up(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import httpx2
 
 from provisioning.errors import ProgramFailed
 from provisioning.local.command import own_script, run, run_json
@@ -66,6 +68,15 @@ class Edge(Program):
         """
         argv = [own_script("skerry-edge"), "enrol", "--data-dir", str(self.data_dir)]
         return run([*argv, "--token-file", str(token_file), "--name", node_name or self.name])
+
+    def facts(self) -> Mapping[str, Any]:
+        """What the running node says of itself over its local HTTP: readiness, counts, conditions."""
+        answer = httpx2.get(f"{self.http_url}/status", timeout=10, trust_env=False)
+        return dict(answer.raise_for_status().json())
+
+    def conditions(self) -> Mapping[str, str]:
+        """What the running node says is not right: the text by its code."""
+        return {str(one["code"]): str(one["text"]) for one in self.facts()["conditions"]}
 
     def command(self, *words: str) -> str:
         """What a command of this node prints for people, e.g. `command("queue")`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -141,11 +141,21 @@ class Mesh:
                 raise ProvisioningError(f"no policy is in force on {', '.join(waiting)} after {seconds:g} s")
             time.sleep(0.2)
 
-    def fleet(self) -> Sequence[dict[str, Any]]:
+    def fleet(self) -> Sequence[Mapping[str, Any]]:
         """The sites with their nodes, as the centre sees them now."""
-        answer = self.api.get("/fleet")
-        found: Sequence[dict[str, Any]] = answer["items"] if "items" in answer else answer["sites"]
-        return found
+        return list(self.api.every("/fleet"))
+
+    def node_at_centre(self, name: str) -> Mapping[str, Any]:
+        """One node as the centre sees it now.
+
+        Raises:
+            ProvisioningError: the centre does not know it.
+        """
+        for site in self.fleet():
+            for node in site["nodes"]:
+                if node["name"] == name:
+                    return dict(node)
+        raise ProvisioningError(f"the centre knows no node {name}")
 
     @property
     def programs(self) -> tuple[Program, ...]:
@@ -171,8 +181,8 @@ class Mesh:
 
     def _nodes_without_policy(self) -> list[str]:
         running = {node.name for node in self.nodes if node.running}
-        seen = {node["name"]: node for site in self.fleet() for node in site["nodes"]}
-        return sorted(name for name in running if not _runs_what_is_wanted(seen.get(name)))
+        states = {node["name"]: node["policy_state"] for site in self.fleet() for node in site["nodes"]}
+        return sorted(name for name in running if states.get(name) != "applied")
 
     def __enter__(self) -> Self:
         return self
@@ -181,12 +191,6 @@ class Mesh:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _runs_what_is_wanted(node: dict[str, Any] | None) -> bool:
-    if node is None:
-        return False
-    return bool(node["policy_active"]) and node["policy_active"] == node["policy_wanted"]
 
 
 def _installed(program: str, package: str) -> bool:

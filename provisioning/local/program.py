@@ -79,6 +79,7 @@ class Program:
         if self.running:
             raise ProgramFailed(f"{self.name} runs already")
         launch = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), *self.argv]
+        self._group_gone = False
         with self.stdout_path.open("wb") as stdout, self.stderr_path.open("ab") as stderr:
             self._process = subprocess.Popen(
                 launch, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=self._env, start_new_session=True
