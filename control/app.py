@@ -7,8 +7,16 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
-from control import http_errors
+from control import http_errors, probes
+from control.audit.routes import router as audit
+from control.enrolment.routes import router as enrolment
+from control.headers import AnswerHeaders
 from control.injection import Provisions
+from control.nodes.routes import router as nodes
+from control.overview.routes import router as overview
+from control.policies.routes import router as policies
+from control.sites.routes import router as sites
+from control.users.routes import router as users
 
 API_PREFIX = "/api/v1"
 
@@ -16,15 +24,30 @@ API_PREFIX = "/api/v1"
 def api_routers() -> Sequence[APIRouter]:
     """Every router under /api/v1, in the order of the documentation."""
     return (
+        users,
+        sites,
+        nodes,
+        enrolment,
+        policies,
+        overview,
+        audit,
         # slices of the mesh's data (instances, deliveries, live) are added here
     )
 
 
 def create_app(provisions: Provisions) -> FastAPI:
     """The application over objects that were built already. Starts nothing by itself."""
-    app = FastAPI(title="Skerry control plane", version=version("skerry"), openapi_url=f"{API_PREFIX}/openapi.json")
+    app = FastAPI(
+        title="Skerry control plane",
+        version=version("skerry"),
+        openapi_url=f"{API_PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
     provisions.install(app)
     http_errors.install(app)
+    app.add_middleware(AnswerHeaders)
+    app.include_router(probes.router)
     for router in api_routers():
         app.include_router(router, prefix=API_PREFIX)
     return app

@@ -18,6 +18,7 @@
     │   ├── NotAuthenticated, WrongCredentials, Forbidden, CrossSiteRequest, NodeRevoked
     ├── TooManyAttempts             carries `retry_after`
     └── Busy                        try again later
+        └── DatabaseAway            what was asked may or may not have happened; asking again is safe
 
 The class docstring is the message when none is given.
 """
@@ -222,3 +223,7 @@ class Busy(ControlError):
     """The control plane cannot do this right now."""
 
     hint = "Try again in a few seconds."
+
+
+class DatabaseAway(Busy):
+    """The control plane's database does not answer."""

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends
 
 from control.auth import Viewer
 from control.clock import utcnow
+from control.injection import provided
 from control.overview.schemas import FleetSite, fleet_site
 from control.overview.service import FleetService
-from control.injection import provided
 from control.paging import DEFAULT_LIMIT, Cursor, Limit, Page, read_cursor, write_cursor
 
 router = APIRouter(tags=["fleet"])

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from control.overview.service import SiteView
 from control.nodes.reports import NodeFacts
 from control.nodes.schemas import NodeItem, PolicyPlaceItem, node_item
+from control.overview.service import SiteView
 
 
 class FleetNode(NodeItem):

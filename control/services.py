@@ -1,0 +1,86 @@
+"""All services, built once, each from those below it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from control.audit.service import AuditService
+from control.clock import Clock
+from control.db.session import Database
+from control.enrolment.ca_files import MeshKeys
+from control.enrolment.routes import EnrolLimiter
+from control.enrolment.service import Endpoints, EnrolmentService
+from control.inbox.batch import Sender
+from control.inbox.service import InboxService
+from control.injection import Provisions
+from control.nodes.reports import NodeCaller
+from control.nodes.service import NodeService
+from control.overview.service import FleetService
+from control.policies.board import PolicyBoard
+from control.policies.service import PolicyService
+from control.sites.service import SiteService
+from control.sync.rpc import PushBatch
+from control.users.routes import LoginLimiter
+from control.users.service import UserService
+from mesh.v1 import sync_pb2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """The services that the composition root itself needs."""
+
+    database: Database
+    clock: Clock
+    sites: SiteService
+    nodes: NodeService
+    policies: PolicyService
+    board: PolicyBoard
+    enrolment: EnrolmentService
+    users: UserService
+    push_batch: PushBatch
+    provisions: Provisions
+
+
+def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: Clock, *more: object) -> Core:
+    """Wire the core up. `more` are the objects of other slices that routes ask for."""
+    audit = AuditService(database, clock)
+    sites = SiteService(database, audit, clock)
+    nodes = NodeService(database, sites, audit, clock)
+    board = PolicyBoard()
+    policies = PolicyService(database, sites, audit, board, keys.policy_key, clock)
+    enrolment = EnrolmentService(database, sites, nodes, policies, audit, keys, endpoints, clock)
+    users = UserService(database, audit, clock)
+    provisions = Provisions(
+        database,
+        audit,
+        sites,
+        nodes,
+        policies,
+        enrolment,
+        users,
+        users.authenticator(),
+        FleetService(database, sites, nodes, policies),
+        LoginLimiter(failures=10, window_seconds=60),
+        EnrolLimiter(failures=20, window_seconds=60),
+        *more,
+    )
+    return Core(
+        database=database,
+        clock=clock,
+        sites=sites,
+        nodes=nodes,
+        policies=policies,
+        board=board,
+        enrolment=enrolment,
+        users=users,
+        push_batch=_push_batch(InboxService(database, clock)),
+        provisions=provisions,
+    )
+
+
+def _push_batch(inbox: InboxService) -> PushBatch:
+    async def push_batch(caller: NodeCaller, request: sync_pb2.PushBatchRequest) -> sync_pb2.PushBatchResponse:
+        ack = await inbox.push(Sender(node_id=caller.node_id, site=caller.site), request)
+        return sync_pb2.PushBatchResponse(ack_sequence=ack)
+
+    return push_batch
