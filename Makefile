@@ -20,7 +20,7 @@ demo: setup ## a whole mesh on this machine; ONCE=1 for one checked pass without
 	@$(PY) -m provisioning.demo $(if $(ONCE),--once)
 
 test: setup ## everything that can be tested here
-	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: setup ## ruff, mypy --strict, import contracts, generated code
 	ruff check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,12 @@ from provisioning.local.dataset import read_part10
 from provisioning.local.dcmsend import parse_report, send
 from provisioning.local.ports import free_port
 from provisioning.local.storescp import StoreScp
+from tests.real_programs import require
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("storescp") is None or shutil.which("dcmsend") is None, reason="DCMTK is not installed"
-)
+
+@pytest.fixture(autouse=True)
+def dcmtk() -> None:
+    require("storescp", "dcmsend")
 
 
 def shipped(name: str) -> Path:

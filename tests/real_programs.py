@@ -1,0 +1,23 @@
+"""Real programs of the operating system that tests need: skipped when absent, unless everything is required."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from provisioning.errors import ProgramMissing
+from provisioning.local.program import find_program
+
+_PACKAGES = {"storescp": "dcmtk", "dcmsend": "dcmtk", "mosquitto": "mosquitto"}
+
+
+def require(*programs: str) -> None:
+    """Skip this test when one of the programs is missing; fail it when the run requires them all."""
+    for program in programs:
+        try:
+            find_program(program, package=_PACKAGES[program])
+        except ProgramMissing as missing:
+            if os.environ.get("SKERRY_REQUIRE_ALL") == "1":
+                pytest.fail(f"{missing}. {missing.hint}")
+            pytest.skip(f"{missing}. {missing.hint}")
