@@ -1,0 +1,122 @@
+"""Promise 1, custody before success: what was answered with success survives `kill -9` of the node at any moment."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pynetdicom import AE
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.presentation import build_context
+
+from provisioning.local.edge import Edge
+from provisioning.local.storescp import StoreScp
+from tests.edge_samples import CT, EXPLICIT, data_set
+
+KILLS = 50
+SENDERS = 3
+SETTLE_SECONDS = 60.0
+
+
+class Modality(threading.Thread):
+    """Sends new instances without end, and remembers only those that were answered with success."""
+
+    def __init__(self, number: int, edge: Edge) -> None:
+        super().__init__(name=f"modality-{number}", daemon=True)
+        self.acknowledged: list[str] = []
+        self.stopping = threading.Event()
+        self._number, self._edge, self._sent = number, edge, 0
+        self._random = random.Random(number)
+
+    def run(self) -> None:
+        ae = AE(ae_title=f"SCANNER{self._number}")
+        ae.dimse_timeout = ae.network_timeout = ae.acse_timeout = 10
+        while not self.stopping.is_set():
+            association = ae.associate("127.0.0.1", self._edge.dicom_port, contexts=[build_context(CT, EXPLICIT)])
+            while association.is_established and not self.stopping.is_set():
+                if not self._send_one(association):
+                    break
+            if association.is_established:
+                association.release()
+            time.sleep(0.01)
+
+    def _send_one(self, association: Any) -> bool:
+        self._sent += 1
+        uid = f"1.2.826.0.1.{self._number + 1}.{self._sent}"
+        request = C_STORE()
+        request.MessageID = self._sent % 65535 + 1
+        request.Priority = 0
+        request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CT, uid
+        size = self._random.choice([200, 5_000, 60_000])
+        status = _store(association, request, data_set(uid, body=self._random.randbytes(size)))
+        if status == 0x0000:
+            self.acknowledged.append(uid)
+        return status is not None
+
+
+def _store(peer: Any, request: C_STORE, content: bytes) -> int | None:
+    """The peer's status for one instance, or None when the association is gone."""
+    request.DataSet = BytesIO(content)
+    peer._reactor_checkpoint.clear()
+    while not peer._is_paused and peer.is_alive():
+        time.sleep(0.0001)
+    peer.dimse.send_msg(request, 1)
+    _context, response = peer.dimse.get_msg(block=True)
+    peer._reactor_checkpoint.set()
+    if response is None:
+        peer.abort()
+        return None
+    return int(response.Status)
+
+
+@pytest.fixture
+def pacs(tmp_path: Path) -> Iterator[StoreScp]:
+    with StoreScp(tmp_path / "pacs") as sink:
+        yield sink
+
+
+@pytest.mark.timeout(600)
+def test_nothing_acknowledged_is_lost_over_fifty_kills_under_load(
+    tmp_path: Path, pacs: StoreScp, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance = random.Random(20_261_122)
+    edge = Edge(tmp_path / "node", to=[pacs.address])
+    edge.start()
+    modalities = [Modality(number, edge) for number in range(SENDERS)]
+    for modality in modalities:
+        modality.start()
+    try:
+        for _kill in range(KILLS):
+            time.sleep(chance.uniform(0.0, 0.8))
+            edge.kill()
+            edge.start()
+    finally:
+        for modality in modalities:
+            modality.stopping.set()
+        for modality in modalities:
+            modality.join(30)
+    acknowledged = {uid for modality in modalities for uid in modality.acknowledged}
+    delivered = _wait_until_delivered(pacs, acknowledged)
+    adopted = edge.log_text().count('"recovery.done"')
+    edge.stop()
+    lost = acknowledged - delivered
+    with capsys.disabled():
+        print(f"\nkills {KILLS} restarts {adopted} acknowledged {len(acknowledged)} lost {len(lost)}")
+    assert len(acknowledged) > KILLS, "the load must be real"
+    assert not lost
+
+
+def _wait_until_delivered(pacs: StoreScp, wanted: set[str]) -> set[str]:
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        received = pacs.received()
+        whole = {uid for uid, part in received.items() if part.data_set}
+        if wanted <= whole or time.monotonic() > deadline:
+            return whole
+        time.sleep(0.5)
