@@ -8,7 +8,7 @@ from typing import Any
 
 from provisioning.errors import ProgramFailed
 from provisioning.local.command import own_script, run, run_json
-from provisioning.local.ports import LOOPBACK
+from provisioning.local.ports import LOOPBACK, free_ports
 from provisioning.local.program import Program
 
 _READY = re.compile(r"^ready http=\S+:(\d+) https=\S+:(\d+) grpc=\S+:(\d+)$")
@@ -27,9 +27,8 @@ class Control(Program):
         log_dir: Path | None = None,
     ) -> None:
         self.data_dir = data_dir
-        self.http_port = 0
-        self.https_port = 0
-        self.grpc_port = 0
+        # Not port 0: while it is down, a port of the kernel's choice may be taken by some client, even a node's.
+        self.http_port, self.https_port, self.grpc_port = free_ports(3)
         self._options = ["--mqtt", f"{LOOPBACK}:{mqtt_port}"] if mqtt_port else []
         self._options += ["--database-url-file", str(database_url_file)] if database_url_file else []
         super().__init__(name=name, argv=(), log_dir=log_dir or data_dir.parent / "log")

@@ -11,7 +11,7 @@ import httpx2
 
 from provisioning.errors import ProgramFailed
 from provisioning.local.command import own_script, run, run_json
-from provisioning.local.ports import LOOPBACK
+from provisioning.local.ports import LOOPBACK, free_ports
 from provisioning.local.program import Program
 
 _READY = re.compile(r"^ready dicom=\S+:(\d+) http=\S+:(\d+)$")
@@ -32,8 +32,8 @@ class Edge(Program):
     ) -> None:
         """`to` and `policy` are for a node that stands alone; an enrolled one takes its site's policy."""
         self.data_dir = data_dir
-        self.dicom_port = 0
-        self.http_port = 0
+        # Not port 0: while the node is down, a port of the kernel's choice may be taken by some client.
+        self.dicom_port, self.http_port = free_ports(2)
         self._options = ["--ae-title", ae_title] if ae_title else []
         self._options += ["--policy", str(policy)] if policy else []
         for peer in to:
