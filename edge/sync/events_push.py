@@ -27,7 +27,7 @@ class PushEvents:
     name = "push"
 
     def __init__(
-        self, *, outbox: Outbox, uplink: Uplink, health: LinkHealth, boot_id: str, idle_wait: float = 1.0
+        self, *, outbox: Outbox, uplink: Uplink, health: LinkHealth, boot_id: str, idle_wait: float = 0.5
     ) -> None:
         self._outbox = outbox
         self._uplink = uplink

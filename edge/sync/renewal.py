@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,6 +41,7 @@ class RenewCertificate:
         health: LinkHealth,
         now: Callable[[], datetime],
         chance: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._data_dir = data_dir
         self._identity = identity
@@ -49,11 +51,14 @@ class RenewCertificate:
         self._health = health
         self._now = now
         self._chance = chance
+        self._monotonic = monotonic
+        self._not_before = 0.0
+        """After a candidate that did not work: being woken does not make the next one work."""
 
     def step(self) -> float:
         """Renew when it is time; say how long to wait. Raises UplinkError when the centre did not answer."""
         self._warn_when_late()
-        wait = (self._identity.renew_at() - self._now()).total_seconds()
+        wait = max((self._identity.renew_at() - self._now()).total_seconds(), self._not_before - self._monotonic())
         if wait > 0:
             # Looked at every hour at least: a wait of ten days would not see the clock being set.
             return min(wait + 60 * self._chance(), LOOK_AT_MOST_EVERY_SECONDS)
@@ -92,7 +97,9 @@ class RenewCertificate:
         self._health.hold(
             conditions.RENEWAL_FAILED.saying(f"A new certificate came but does not work ({why}); the old one stays.")
         )
-        return spread(TRY_AGAIN_SECONDS, self._chance())
+        pause = spread(TRY_AGAIN_SECONDS, self._chance())
+        self._not_before = self._monotonic() + pause
+        return pause
 
     def _warn_when_late(self) -> None:
         """Two thirds of the life are over and it is still the old one: somebody should know while there is time."""
