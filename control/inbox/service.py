@@ -14,13 +14,14 @@ from control.clock import Clock
 from control.db.session import Database
 from control.deliveries.changes import DeliveryChange, DeliveryState
 from control.deliveries.service import learn_deliveries
-from control.errors import Busy
+from control.errors import DatabaseAway
 from control.inbox import repository
 from control.inbox.batch import Batch, Sender, read_batch
 from control.instances.received import ReceivedInstance
 from control.instances.service import learn_from_deliveries, learn_receptions
 from control.live.news import news_of
 from control.live.service import record
+from control.nodes.reports import NodeCaller
 from mesh.v1 import sync_pb2
 
 log = structlog.get_logger(__name__)
@@ -44,12 +45,17 @@ class InboxService:
         self._committed = committed
         self._turnstile = asyncio.Semaphore(BATCHES_AT_ONCE)
 
+    async def push_batch(self, caller: NodeCaller, request: sync_pb2.PushBatchRequest) -> sync_pb2.PushBatchResponse:
+        """Answer a node with the cumulative ack. Raises what `push` raises."""
+        ack = await self.push(Sender(node_id=caller.node_id, site=caller.site), request)
+        return sync_pb2.PushBatchResponse(ack_sequence=ack)
+
     async def push(self, sender: Sender, request: sync_pb2.PushBatchRequest) -> int:
         """The cumulative ack: every event up to it is committed for this node and epoch.
 
         Raises:
             InvalidEvent: nothing of the batch was applied.
-            Busy: the database did not answer; whether the batch was applied is open, and pushing it again is safe.
+            DatabaseAway: whether the batch was applied is open, and pushing it again is safe.
         """
         batch = read_batch(sender, request)
         async with self._turnstile:
@@ -71,12 +77,10 @@ class InboxService:
             except DBAPIError as problem:
                 if not problem.connection_invalidated:
                     # Its text would repeat the rows, and those are patients' data.
-                    log.error(  # noqa: TRY400
-                        "inbox.batch_failed", node_id=batch.sender.node_id, error=type(problem.orig).__name__
-                    )
+                    log.error("inbox.batch_failed", node_id=batch.sender.node_id, error=type(problem.orig).__name__)
                     raise
             await asyncio.sleep(PAUSE_SECONDS * attempt)
-        raise Busy("The control plane's database does not answer.")
+        raise DatabaseAway
 
     async def _apply(self, batch: Batch) -> int:
         now = self._clock()

@@ -32,6 +32,7 @@ STATUSES: Mapping[type[errors.ControlError], grpc.StatusCode] = {
     errors.Refused: grpc.StatusCode.PERMISSION_DENIED,
     errors.UnknownNode: grpc.StatusCode.PERMISSION_DENIED,
     errors.Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.DatabaseAway: grpc.StatusCode.UNAVAILABLE,
 }
 """The nearest class in an error's ancestry decides; any other is INTERNAL."""
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from control.clock import utcnow
 from control.db.session import Database
 from control.deliveries.models import Delivery
-from control.errors import Busy, InvalidEvent
+from control.errors import DatabaseAway, InvalidEvent
 from control.inbox import service as inbox_service
 from control.inbox.batch import Sender
 from control.inbox.models import NodeCursor
@@ -226,12 +226,12 @@ async def test_trouble_that_passes_is_not_seen_by_the_node(database: Database) -
     assert await inbox.push(NORTH, batch([received(1)])) == 1
 
 
-async def test_trouble_that_stays_is_busy_and_never_a_wrong_ack(
+async def test_trouble_that_stays_says_so_and_never_a_wrong_ack(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox_service, "PAUSE_SECONDS", 0.0)
     inbox = InboxService(TroubledDatabase(database, 99), utcnow)  # type: ignore[arg-type]
-    with pytest.raises(Busy):
+    with pytest.raises(DatabaseAway):
         await inbox.push(NORTH, batch([received(1)]))
     assert (await everything(database))["instances"] == []
 
