@@ -83,6 +83,8 @@ class Meaning:
 
     def _warn_unused(self) -> None:
         used = {name for route in self._model.routes for name in route.to}
+        if not used <= {d.name for d in self._model.destinations}:
+            return  # a misspelt name in a route is an error already; this would be its echo
         for index, destination in enumerate(self._model.destinations):
             if destination.name not in used:
                 message = f"no route leads to `{destination.name}`"

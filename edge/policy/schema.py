@@ -6,9 +6,12 @@ Each field's description completes the sentence "`field` must be …".
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from edge.vocabulary import ATTRIBUTES
 
 FORMAT = 1
 
@@ -27,7 +30,14 @@ AeTitle = Annotated[
         description="an AE title: 1 to 16 ASCII characters without backslash",
     ),
 ]
-Keyword = Annotated[str, Field(description="the keyword of an attribute, such as StudyInstanceUID")]
+# Editors offer the list; an unknown keyword is reported with a suggestion by the second check, not by the shape.
+Keyword = Annotated[
+    str,
+    Field(
+        description="the keyword of an attribute, such as StudyInstanceUID",
+        json_schema_extra={"enum": list(ATTRIBUTES)},
+    ),
+]
 
 
 class _Strict(BaseModel):
@@ -109,3 +119,7 @@ def json_schema() -> str:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Skerry policy, format 1"
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json_schema())

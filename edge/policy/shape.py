@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,6 +19,11 @@ from edge.policy.schema import (
 from edge.policy.wording import nearest
 from edge.policy.yaml_text import Mapping, Node, Scalar, Sequence
 
+_ITEMS = {
+    "to": "the name of a destination",
+    "share": "the keyword of an attribute",
+    "pseudonymise": "the keyword of an attribute",
+}
 _KINDS = ("dicom", "folder")
 _MODELS: dict[str, type[BaseModel]] = {
     "dicom": DicomDestinationModel,
@@ -133,16 +137,12 @@ def _wrong_value(node: Node, path: str, description: str) -> Diagnostic:
 
 def _description(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
     names = [step for step in loc if isinstance(step, str) and step in model.model_fields]
+    if loc and isinstance(loc[-1], int):  # an item of a list
+        return _ITEMS.get(names[-1] if names else "", "a group of keys")
     if not names:
-        return "a group of keys" if loc and isinstance(loc[-1], int) else ""
-    info: Any = model.model_fields[names[-1]]
-    if isinstance(loc[-1], int) and names[-1] == "to":
-        return "the name of a destination"
-    if isinstance(loc[-1], int) and names[-1] in {"share", "pseudonymise"}:
-        return "the keyword of an attribute"
-    if isinstance(loc[-1], int):
-        return "a group of keys"
-    return str(info.description or "")
+        names, model = [step for step in loc if isinstance(step, str)], PolicyModel
+    field = model.model_fields.get(names[-1]) if names else None
+    return (field.description if field else None) or ""
 
 
 def _at(node: Node, message: str, hint: str = "") -> Diagnostic:

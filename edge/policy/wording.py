@@ -18,6 +18,7 @@ _KINDS = {
     "null_type": "null",
     "bytes": "bytes",
 }
+_RESULTS = {"STRING": "a text", "INT": "a whole number", "DOUBLE": "a decimal number", "LIST": "a list"}
 _WORD_OPERATORS = {"and": "&&", "or": "||", "not": "!", "AND": "&&", "OR": "||", "NOT": "!"}
 _OPERATORS = {"_?_:_": "? :", "@in": "in", "_[_]": "[ ]"}
 
@@ -51,8 +52,8 @@ def _undeclared(match: re.Match[str], fault: Fault, source: str) -> tuple[str, s
         return f"there is no attribute `{name}`", f"Did you mean `{meant}`?"
     if name in _WORD_OPERATORS:
         return f"`{name}` is not an operator", f"Write `{_WORD_OPERATORS[name]}`."
-    hint = "docs/policy.md lists the attributes that a rule may use. Write text in quotes."
-    return f"there is no attribute `{name}`", hint
+    quoted = f'If it is meant as text, write it in quotes: "{name}". ' if name.isidentifier() else ""
+    return f"there is no attribute `{name}`", f"{quoted}docs/policy.md lists the attributes that a rule may use."
 
 
 def _kinds(listed: str) -> list[str]:
@@ -69,6 +70,8 @@ def _overload(match: re.Match[str], _fault: Fault, _source: str) -> tuple[str, s
         return message, "Write the number for a decimal attribute with a point (2.0), for a whole one without (2)."
     if pair == {"text", "whole number"} or pair == {"text", "decimal number"}:
         return message, "Write text in quotes and numbers without."
+    if operator == "in" and pair == {"text"}:
+        return message, 'Write the texts to choose from in brackets, as in Modality in ["CT", "MR"].'
     if pair == {"list of texts", "text"}:
         return message, 'For an attribute with several values write "VALUE" in Attribute.'
     if "null" in pair:
@@ -79,12 +82,15 @@ def _overload(match: re.Match[str], _fault: Fault, _source: str) -> tuple[str, s
 
 
 def _wrong_result(match: re.Match[str], _fault: Fault, _source: str) -> tuple[str, str]:
-    kind = _KINDS.get(match[1].lower(), match[1].lower())
+    kind = _RESULTS.get(match[1], "something else")
     return f"the condition gives {kind}, not true or false", 'Compare it with something, as in Modality == "CT".'
 
 
 def _syntax(match: re.Match[str], _fault: Fault, source: str) -> tuple[str, str]:
     detail = match[1]
+    missing = re.match(r"missing '(.)'", detail)
+    if missing:
+        return f"a `{missing[1]}` is missing here", "Count the brackets."
     token = re.search(r"(?:input|at:) '(.*?)'(?: expecting|$)", detail, re.DOTALL)
     text = token[1].strip() if token else ""
     if text == "<EOF>":
