@@ -13,7 +13,7 @@ from edge.health import Condition
 from edge.sync import conditions
 from edge.sync.conditions import LinkHealth
 from edge.sync.policy_offer import Nothing, Refuse, Take, judge
-from edge.sync.policy_store import PolicyStore, place_of, rejection_of
+from edge.sync.policy_store import PolicyStore, StoredPolicy, place_of, rejection_of
 from edge.sync.uplink import Uplink
 from mesh.v1.common_pb2 import PolicyBundle, PolicyVersion
 from mesh.v1.sync_pb2 import (
@@ -154,7 +154,7 @@ class PullPolicy:
             self._health.hold(_not_saved(str(place_of(self._unsaved)), error))
             return
         self._unsaved = None
-        self._health.clear(conditions.POLICY_NOT_SAVED.code)
+        self._health.clear(conditions.POLICY_NOT_SAVED.code, conditions.POLICY_FALLBACK.code)
 
     def _reject(self, offered: PolicyBundle, reason: str) -> None:
         reason = reason[:MAX_ERROR_TEXT]
@@ -169,6 +169,8 @@ class PullPolicy:
 
     def _status_at_start(self) -> PolicyStatus:
         """What a restart must not forget: a refused policy stays told until another one runs."""
+        if (stored := next(self._policies.good(), None)) is not None and stored.passed_over:
+            self._health.hold(conditions.POLICY_FALLBACK.saying(_fallback(stored)))
         rejection = self._rejection
         if rejection is not None:
             self._health.hold(_refused(str(rejection.place), rejection.error))
@@ -226,6 +228,11 @@ def error_text(error: PolicyError) -> str:
 def _refused(policy: str, reason: str) -> Condition:
     first_line = reason.partition("\n")[0]
     return conditions.POLICY_REFUSED.saying(f"Policy {policy} from the control plane must not run here: {first_line}")
+
+
+def _fallback(stored: StoredPolicy) -> str:
+    damaged = "; ".join(stored.passed_over)
+    return f"Policy {place_of(stored.bundle)} runs because newer files on this disk are damaged: {damaged}"
 
 
 def _not_saved(policy: str, error: OSError) -> Condition:

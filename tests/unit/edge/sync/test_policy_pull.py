@@ -199,6 +199,8 @@ def test_a_node_that_fell_back_takes_the_newest_again(bench: Bench) -> None:
     bench.offer(bundle(MESH, 2))
     (bench.data_dir / "policy" / "active.bundle").write_bytes(b"damaged")
     bench.again()
+    assert bench.codes() == {"policy-fallback"}
     bench.duty.step()
     assert bench.applied == [1, 2, 2]
     assert bench.on_disk() == 2
+    assert bench.codes() == set()
