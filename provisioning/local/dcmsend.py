@@ -13,8 +13,7 @@ from typing import Self
 from provisioning.errors import CommandFailed
 from provisioning.local.ports import LOOPBACK
 from provisioning.local.program import Program, find_program
-
-PACKAGE = "dcmtk"
+from provisioning.local.storescp import DEPUTY, PACKAGE, dcmtk_installed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +63,17 @@ class Sending:
         host: str = LOOPBACK,
         nagle: bool = False,
     ) -> None:
-        """Start to send. `nagle` leaves Nagle's algorithm on, as many modalities do.
-
-        Raises:
-            ProgramMissing: DCMTK is not installed.
-        """
-        program = find_program("dcmsend", package=PACKAGE)
+        """Start to send. `nagle` leaves Nagle's algorithm on, as many modalities do."""
         self._folder = tempfile.TemporaryDirectory(prefix="skerry-dcmsend-")
         folder = Path(self._folder.name)
         self._report = folder / "report.txt"
-        # -nuc: odd UIDs are sent as they are; -nh: one bad file does not stop the others.
-        argv = [program, "-v", "-nh", "-nuc", "+crf", str(self._report), "-to", "30"]
-        argv += ["-aet", calling, "-aec", called, host, str(port), *map(str, files)]
+        if dcmtk_installed():
+            # -nuc: odd UIDs are sent as they are; -nh: one bad file does not stop the others.
+            argv = [find_program("dcmsend", package=PACKAGE), "-v", "-nh", "-nuc", "+crf", str(self._report)]
+            argv += ["-to", "30", "-aet", calling, "-aec", called, host, str(port), *map(str, files)]
+        else:
+            argv = [*DEPUTY, "send", "--report", str(self._report), "--host", host, "--port", str(port)]
+            argv += ["--calling", calling, "--called", called, *map(str, files)]
         self._program = Program(name="dcmsend", argv=argv, log_dir=folder, env={} if nagle else {"TCP_NODELAY": "1"})
         self._program.start()
 

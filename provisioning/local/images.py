@@ -96,7 +96,7 @@ def _match(
     for copy in copies:
         parts = [reference[copy] for reference in references if copy in reference]
         if copy not in references[0]:
-            unsent.append(LeftOut(name=copy.name[4:], reason="DCMTK cannot send it"))
+            unsent.append(LeftOut(name=copy.name[4:], reason="the modality cannot send it"))
             continue
         on_the_wire = {part.transfer_syntax_uid: part.data_set for part in parts}
         images.append(Image(path=copy, sop_instance_uid=parts[0].sop_instance_uid, on_the_wire=on_the_wire))

@@ -10,14 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from provisioning.errors import ProgramMissing, ProvisioningError
+from provisioning.errors import ProvisioningError
 from provisioning.local.control import Control
 from provisioning.local.control_api import ControlApi
 from provisioning.local.edge import Edge
 from provisioning.local.mosquitto import Mosquitto
 from provisioning.local.ports import LOOPBACK, free_port
-from provisioning.local.program import Program, find_program
-from provisioning.local.storescp import StoreScp
+from provisioning.local.program import Program, is_installed
+from provisioning.local.storescp import StoreScp, dcmtk_installed
 
 POLICY = """\
 skerry: 1
@@ -67,7 +67,7 @@ class Mesh:
         self.broker: Mosquitto | None = None
         self._tell = tell
         self._log_dir = folder / "log"
-        mqtt_port = free_port() if _installed("mosquitto", "mosquitto") else None
+        mqtt_port = free_port() if is_installed("mosquitto") else None
         self.control = Control(folder / "control", mqtt_port=mqtt_port, log_dir=self._log_dir)
         self._mqtt_port = mqtt_port
         self._api: ControlApi | None = None
@@ -87,6 +87,8 @@ class Mesh:
 
     def start_centre(self) -> None:
         """Start the control plane and, with certificates of its CA, the broker."""
+        if not dcmtk_installed():
+            self._tell("DCMTK is not installed: a modality and PACS of our own stand in for dcmsend and storescp")
         self._start(self.control)
         self._tell(f"control plane is up at {self.control.url}")
         if self._mqtt_port is None:
@@ -191,11 +193,3 @@ class Mesh:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _installed(program: str, package: str) -> bool:
-    try:
-        find_program(program, package=package)
-    except ProgramMissing:
-        return False
-    return True

@@ -42,6 +42,15 @@ def find_program(program: str, *, package: str) -> str:
     return path
 
 
+def is_installed(program: str) -> bool:
+    """Whether `find_program` would find it."""
+    try:
+        find_program(program, package="")
+    except ProgramMissing:
+        return False
+    return True
+
+
 class Program:
     """A child in a process group of its own, with its output in files, that dies with its parent.
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Container, Sequence
 from pathlib import Path
 
 from provisioning.local.dataset import NotPart10, Part10, read_part10
 from provisioning.local.ports import LOOPBACK, free_port
-from provisioning.local.program import Program, find_program
+from provisioning.local.program import Program, find_program, is_installed
 
 PACKAGE = "dcmtk"
+DEPUTY = (sys.executable, "-m", "provisioning.local.deputy")
+
+
+def dcmtk_installed() -> bool:
+    """Whether modality and PACS are DCMTK's; else our deputies stand in for them."""
+    return is_installed("storescp") and is_installed("dcmsend")
 
 
 class StoreScp(Program):
@@ -34,9 +41,12 @@ class StoreScp(Program):
         self.ae_title = ae_title
         self.port = port or free_port()
         folder.mkdir(parents=True, exist_ok=True)
-        argv = [find_program("storescp", package=PACKAGE), "-v", "-aet", ae_title, "-od", str(folder)]
-        # -pm accepts unknown SOP classes, +B writes the bytes as they arrive.
-        argv += ["-pm", syntaxes, "+B", "--fork", *extra, str(self.port)]
+        if dcmtk_installed():
+            argv = [find_program("storescp", package=PACKAGE), "-v", "-aet", ae_title, "-od", str(folder)]
+            # -pm accepts unknown SOP classes, +B writes the bytes as they arrive.
+            argv += ["-pm", syntaxes, "+B", "--fork", *extra, str(self.port)]
+        else:
+            argv = [*DEPUTY, "sink", "--port", str(self.port), "--ae-title", ae_title, "--folder", str(folder)]
         super().__init__(name=name, argv=argv, log_dir=log_dir or folder.parent / "log", env={"TCP_NODELAY": "1"})
 
     @property
