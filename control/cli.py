@@ -11,13 +11,20 @@ from typing import Annotated
 import typer
 
 from control import logs
+from control.client import Problem, Unreachable
+from control.clock import utcnow
+from control.commands import GROUPS
 from control.errors import ControlError, SettingsError
 from control.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
+# Exit codes, the same for every command.
 FAILED = 1
 USAGE = 2
+NOT_FOUND = 3
+CONFLICT = 4
+UNREACHABLE = 5
 
 
 @app.callback()
@@ -58,16 +65,57 @@ def run(
         "behind_proxy": behind_proxy,
     }
     settings = load_settings(flags, os.environ, config)
+    os.umask(0o077)  # the database names patients
     logs.configure()
     asyncio.run(server.run(settings, announce=lambda line: print(line, flush=True)))
 
 
+@app.command()
+def issue_broker_certificate(
+    data_dir: Annotated[Path, typer.Option(help="The control plane's data directory.")],
+    host: Annotated[str, typer.Option(help="Name or address under which clients reach the broker.")],
+    out: Annotated[Path, typer.Option(help="Folder for ca.pem, broker.pem and broker-key.pem.")],
+) -> None:
+    """Write a server certificate for the mesh's broker. Works while the control plane is stopped."""
+    from control.enrolment.ca_files import PASSPHRASE_FILE_VARIABLE, load_or_create, read_passphrase, write_durably
+    from control.enrolment.own_certificates import LOCAL_HOSTS, issue_server
+
+    passphrase_file = os.environ.get(PASSPHRASE_FILE_VARIABLE)
+    passphrase = read_passphrase(Path(passphrase_file) if passphrase_file else None)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keys = load_or_create(data_dir / "ca", passphrase, utcnow())
+    out.mkdir(parents=True, exist_ok=True)
+    write_durably(out / "ca.pem", keys.authority.pem, mode=0o644)
+    made = issue_server(out, "broker", keys.authority, (host, *LOCAL_HOSTS), utcnow())
+    print(f"{made.certificate_file} is good until {made.ends:%Y-%m-%d}.")
+
+
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
+
+
+def _exit_code(error: ControlError) -> int:
+    match error:
+        case SettingsError():
+            return USAGE
+        case Unreachable():
+            return UNREACHABLE
+        case Problem(status=404):
+            return NOT_FOUND
+        case Problem(status=409):
+            return CONFLICT
+        case _:
+            return FAILED
+
+
 def main() -> None:
-    """The entry point: errors of ours become two lines on stderr and an exit code."""
+    """The entry point: errors of ours become a few lines on stderr and an exit code."""
     try:
         app()
     except ControlError as error:
         print(f"skerry-control: {error}", file=sys.stderr)
         if error.hint:
             print(f"  {error.hint}", file=sys.stderr)
-        sys.exit(USAGE if isinstance(error, SettingsError) else FAILED)
+        for one in error.document.get("diagnostics", ()) if isinstance(error, Problem) else ():
+            print(f"  line {one['line']}, column {one['column']}: {one['message']}  {one['hint']}", file=sys.stderr)
+        sys.exit(_exit_code(error))

@@ -119,6 +119,7 @@ async def serving(settings: Settings, clock: Clock = utcnow) -> AsyncIterator[Se
         log.info(
             "control.serving", http=str(doors.where.http), https=str(doors.where.https), grpc=str(doors.where.grpc)
         )
+        stack.callback(core.board.close)
         yield doors.where
 
 

@@ -85,7 +85,9 @@ def open_database(url: str) -> Database:
     parsed = _read_url(url)
     if parsed.get_backend_name() == "sqlite":
         return Database(_sqlite_engine(parsed))
-    return Database(create_async_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20))
+    return Database(
+        create_async_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True)
+    )
 
 
 def _read_url(url: str) -> URL:
@@ -103,7 +105,7 @@ def _read_url(url: str) -> URL:
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url)
+    engine = create_async_engine(url, hide_parameters=True)  # its errors would repeat patients' data
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

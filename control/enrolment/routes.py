@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from google.protobuf import json_format
 
+from control import metrics
 from control.auth import Admin
 from control.enrolment.schemas import TokenItem, TokenRequest
 from control.enrolment.service import Enrolled, EnrolmentService
@@ -57,9 +58,11 @@ async def enrol_node(request: Request, enrolment: Enrolment, brake: Brake) -> Re
             node_name=message.node_name,
             csr_pem=message.csr_pem,
         )
-    except ControlError:
+    except ControlError as error:
+        metrics.ENROLMENTS.labels(error.code).inc()
         brake.failed(address)
         raise
+    metrics.ENROLMENTS.labels("enrolled").inc()
     answer = json_format.MessageToJson(_response(enrolled), preserving_proto_field_name=True)
     return Response(answer, media_type="application/json")
 

@@ -24,6 +24,7 @@ class PolicyBoard:
     def __init__(self) -> None:
         self._places: dict[int, Place] = {}
         self._changed: dict[int, asyncio.Event] = {}
+        self._closed = False
 
     def place(self, site_id: int) -> Place:
         """What the site shall run; (0, 0) when nothing was published."""
@@ -40,8 +41,16 @@ class PolicyBoard:
                 self._places[site_id] = place
                 self._changed.pop(site_id, asyncio.Event()).set()
 
+    def close(self) -> None:
+        """Let every waiting poll end now, without news, and none wait any more: the process is about to stop."""
+        self._closed = True
+        for event in self._changed.values():
+            event.set()
+
     async def wait(self, site_id: int, seconds: float) -> None:
         """Return when the site's policy changed, or after so many seconds."""
+        if self._closed:
+            return
         event = self._changed.setdefault(site_id, asyncio.Event())
         try:
             await asyncio.wait_for(event.wait(), seconds)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NoReturn
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
 
 import grpc
 import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from control import errors
+from control import errors, metrics
 from control.clock import Clock
 from control.db.session import Database
 from control.enrolment.service import EnrolmentService
@@ -36,6 +37,8 @@ STATUSES: Mapping[type[errors.ControlError], grpc.StatusCode] = {
 }
 """The nearest class in an error's ancestry decides; any other is INTERNAL."""
 
+Context = grpc.aio.ServicerContext[Any, Any]
+
 PushBatch = Callable[[NodeCaller, sync_pb2.PushBatchRequest], Awaitable[sync_pb2.PushBatchResponse]]
 """Takes a batch of events: committed when it returns. Raises errors of `control.errors`."""
 
@@ -47,7 +50,7 @@ class Door:
         self._nodes = nodes
         self._mesh = mesh
 
-    async def caller(self, context: grpc.aio.ServicerContext[Any, Any]) -> NodeCaller:
+    async def caller(self, context: Context) -> NodeCaller:
         """Who speaks: asked on every call, because TLS looks at a certificate only when a connection begins.
 
         Raises:
@@ -58,13 +61,26 @@ class Door:
             raise errors.UnknownNode("The certificate names no node of this mesh.")
         return await self._nodes.recognise(name.node_id, name.site)
 
-    async def refuse(
-        self, context: grpc.aio.ServicerContext[Any, Any], call: str, error: errors.ControlError
-    ) -> NoReturn:
-        """End a call with the status of an error: its code and its words."""
-        status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), grpc.StatusCode.INTERNAL)
-        log.warning("rpc.refused", call=call, code=error.code)
-        await context.abort(status, f"{error.code}: {error} {error.hint}".strip())
+    @contextlib.asynccontextmanager
+    async def answering(self, context: Context, call: str) -> AsyncIterator[NodeCaller]:
+        """Hand out the caller; what the block raises ends the call with a status, and is counted."""
+        try:
+            yield await self.caller(context)
+        except errors.ControlError as error:
+            metrics.CALLS.labels(call, error.code).inc()
+            log.warning("rpc.refused", call=call, code=error.code)
+            await context.abort(status_of(error), f"{error.code}: {error} {error.hint}".strip())
+        except Exception as error:
+            metrics.CALLS.labels(call, "failed").inc()
+            # Only the kind: a database error repeats the rows, and those are patients' data.
+            log.error("rpc.failed", call=call, error=type(error).__name__)
+            await context.abort(grpc.StatusCode.INTERNAL, "The control plane failed. Its log says why.")
+        metrics.CALLS.labels(call, "answered").inc()
+
+
+def status_of(error: errors.ControlError) -> grpc.StatusCode:
+    """The status of an error."""
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), grpc.StatusCode.INTERNAL)
 
 
 class EdgeSyncServicer(sync_pb2_grpc.EdgeSyncServicer):
@@ -92,10 +108,9 @@ class EdgeSyncServicer(sync_pb2_grpc.EdgeSyncServicer):
         context: grpc.aio.ServicerContext[sync_pb2.PushBatchRequest, sync_pb2.PushBatchResponse],
     ) -> sync_pb2.PushBatchResponse:
         """Commit a batch of events."""
-        try:
-            return await self._push_batch(await self._door.caller(context), request)
-        except errors.ControlError as error:
-            await self._door.refuse(context, "PushBatch", error)
+        async with self._door.answering(context, "PushBatch") as caller:
+            response = await self._push_batch(caller, request)
+        return response  # noqa: RET504 - mypy: the block above might swallow an error
 
     async def PullPolicy(  # noqa: N802
         self,
@@ -103,15 +118,12 @@ class EdgeSyncServicer(sync_pb2_grpc.EdgeSyncServicer):
         context: grpc.aio.ServicerContext[sync_pb2.PullPolicyRequest, sync_pb2.PullPolicyResponse],
     ) -> sync_pb2.PullPolicyResponse:
         """Hand out the site's policy, or wait for one."""
-        try:
-            caller = await self._door.caller(context)
+        async with self._door.answering(context, "PullPolicy") as caller:
             have = (request.have.generation, request.have.version)
             wait = min(float(request.wait_seconds), MAX_WAIT_SECONDS)
             bundle = await self._policies.pull(caller, have=have, wait_seconds=wait)
             if wait:
                 await self._door.caller(context)  # it may have been revoked while it waited
-        except errors.ControlError as error:
-            await self._door.refuse(context, "PullPolicy", error)
         return sync_pb2.PullPolicyResponse(policy=bundle_message(bundle) if bundle is not None else None)
 
     async def ReportStatus(  # noqa: N802
@@ -120,14 +132,11 @@ class EdgeSyncServicer(sync_pb2_grpc.EdgeSyncServicer):
         context: grpc.aio.ServicerContext[sync_pb2.ReportStatusRequest, sync_pb2.ReportStatusResponse],
     ) -> sync_pb2.ReportStatusResponse:
         """Keep what a node says of itself."""
-        try:
-            caller = await self._door.caller(context)
+        async with self._door.answering(context, "ReportStatus") as caller:
             report = read_report(request)
             async with self._database.transaction() as tx:
                 await self._policies.hear(tx, caller, report)
                 cloned = await self._nodes.store_report(tx, caller, report)
-        except errors.ControlError as error:
-            await self._door.refuse(context, "ReportStatus", error)
         now = Timestamp()
         now.FromDatetime(self._clock())
         return sync_pb2.ReportStatusResponse(server_time=now, clone_suspected=cloned)
@@ -146,8 +155,6 @@ class IdentityServicer(enrolment_pb2_grpc.IdentityServicer):
         context: grpc.aio.ServicerContext[enrolment_pb2.RenewRequest, enrolment_pb2.RenewResponse],
     ) -> enrolment_pb2.RenewResponse:
         """Sign the key in the request for the calling node."""
-        try:
-            renewed = await self._enrolment.renew(await self._door.caller(context), request.csr_pem)
-        except errors.ControlError as error:
-            await self._door.refuse(context, "Renew", error)
+        async with self._door.answering(context, "Renew") as caller:
+            renewed = await self._enrolment.renew(caller, request.csr_pem)
         return enrolment_pb2.RenewResponse(certificate_pem=renewed.certificate_pem, ca_pem=renewed.ca_pem)

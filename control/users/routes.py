@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from control import metrics
 from control.auth import SESSION_COOKIE, Admin, Viewer, refuse_foreign_page
 from control.errors import WrongCredentials
 from control.injection import provided
@@ -33,8 +34,10 @@ async def log_in(request: Request, response: Response, users: Users, brake: Brak
     try:
         login = await users.log_in(body.username, body.password)
     except WrongCredentials:
+        metrics.LOGINS.labels("refused").inc()
         brake.failed(address)
         raise
+    metrics.LOGINS.labels("accepted").inc()
     response.set_cookie(
         SESSION_COOKIE,
         login.token,

@@ -1,0 +1,278 @@
+"""The commands that speak to a running control plane. Each takes --url, a key or a password file, and --json."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from control.client import ApiClient
+from control.errors import SettingsError
+
+site = typer.Typer(no_args_is_help=True, help="Places that nodes belong to.")
+token = typer.Typer(no_args_is_help=True, help="One-time tokens that let a box into a site.")
+node = typer.Typer(no_args_is_help=True, help="The boxes of the sites.")
+policy = typer.Typer(no_args_is_help=True, help="What the sites shall do.")
+study = typer.Typer(no_args_is_help=True, help="Where images are.")
+api_key = typer.Typer(no_args_is_help=True, help="Keys for programs.")
+audit = typer.Typer(no_args_is_help=True, help="Who changed what.")
+
+GROUPS = {
+    "site": site,
+    "token": token,
+    "node": node,
+    "policy": policy,
+    "study": study,
+    "api-key": api_key,
+    "audit": audit,
+}
+
+Url = Annotated[str, typer.Option(envvar="SKERRY_URL", help="Where the control plane answers.")]
+KeyFile = Annotated[Path | None, typer.Option(envvar="SKERRY_API_KEY_FILE", help="A file with an API key.")]
+PasswordFile = Annotated[
+    Path | None, typer.Option(envvar="SKERRY_PASSWORD_FILE", help="A file with the password of the user admin.")
+]
+CaFile = Annotated[
+    Path | None, typer.Option(envvar="SKERRY_CA_FILE", help="The mesh's ca.pem, for an https URL of its own.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a command found: for programs, and for people."""
+
+    data: object
+    text: str
+    ok: bool = True
+    """False ends with exit code 1."""
+
+
+def _common(
+    *, url: Url = "http://127.0.0.1:8080", api_key_file: KeyFile = None, password_file: PasswordFile = None,
+    ca_file: CaFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The options that every command has: their signature is added to each."""
+
+
+def command(group: typer.Typer, name: str) -> Callable[[Callable[..., Shown]], Callable[..., Shown]]:
+    """Make a command of a function that takes an `ApiClient` first."""
+
+    def decorate(function: Callable[..., Shown]) -> Callable[..., Shown]:
+        @functools.wraps(function)
+        def run(
+            *,
+            url: str,
+            api_key_file: Path | None,
+            password_file: Path | None,
+            ca_file: Path | None,
+            as_json: bool,
+            **words: object,
+        ) -> None:
+            key, password = _secret(api_key_file), _secret(password_file)
+            if key is None and password is None:
+                raise SettingsError(
+                    "Who asks is not known.", hint="Give --api-key-file FILE, or --password-file FILE for admin."
+                )
+            with ApiClient(url, key=key, password=None if key else password, ca_file=ca_file) as api:
+                shown = function(api, **words)
+            typer.echo(json.dumps(shown.data, indent=2) if as_json else shown.text)
+            if not shown.ok:
+                raise typer.Exit(1)
+
+        run.__signature__ = _signature(function)  # type: ignore[attr-defined]
+        group.command(name)(run)
+        return function
+
+    return decorate
+
+
+def _signature(function: Callable[..., Shown]) -> inspect.Signature:
+    parameters = []
+    for source in (function, _common):
+        hints = get_type_hints(source, include_extras=True)
+        parameters += [
+            one.replace(annotation=hints[one.name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for one in inspect.signature(source).parameters.values()
+            if one.name != "api"
+        ]
+    return inspect.Signature(parameters)
+
+
+def _secret(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return (sys.stdin.read() if str(path) == "-" else path.read_text()).strip()
+    except OSError as error:
+        raise SettingsError(f"The file {path} cannot be read: {error.strerror}.") from None
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Rows under headings, for people."""
+    headings = [column.rpartition(".")[2] for column in columns]
+    lines = [headings, *([_cell(row, column) for column in columns] for row in rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _cell(row: dict[str, Any], column: str) -> str:
+    value: Any = row
+    for step in column.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    if isinstance(value, list):
+        return ",".join(str(one) for one in value)
+    return "-" if value is None or value == "" else str(value)
+
+
+@command(site, "add")
+def site_add(api: ApiClient, name: str) -> Shown:
+    """Add a site."""
+    made = api.post("sites", {"name": name})
+    return Shown(data=made, text=f"Site {made['name']} is known now.")
+
+
+@command(site, "list")
+def site_list(api: ApiClient) -> Shown:
+    """List all sites."""
+    found = list(api.items("sites"))
+    return Shown(data=found, text=table(found, ("name", "created_at")))
+
+
+@command(token, "create")
+def token_create(api: ApiClient, site: str, hours: int = 24) -> Shown:
+    """Make a token for one box. It is shown once, works once, and ends after some hours."""
+    made = api.post(f"sites/{site}/tokens", {"hours": hours})
+    return Shown(data=made, text=made["token"])
+
+
+@command(node, "list")
+def node_list(api: ApiClient, site: Annotated[str | None, typer.Option(help="Only this site's.")] = None) -> Shown:
+    """List all nodes, with the age of their last word in seconds."""
+    found = list(api.items("nodes", site=site))
+    columns = ("id", "site", "name", "state", "age_seconds", "report.deliveries_waiting", "report.deliveries_parked")
+    return Shown(data=found, text=table(found, columns))
+
+
+@command(node, "revoke")
+def node_revoke(api: ApiClient, node_id: str) -> Shown:
+    """Refuse a node from now on. Its site goes on working alone."""
+    revoked = api.post(f"nodes/{node_id}/revoke")
+    return Shown(data=revoked, text=f"Node {revoked['name']} of {revoked['site']} is revoked.")
+
+
+@command(policy, "check")
+def policy_check(api: ApiClient, file: Path) -> Shown:
+    """Say what an edge would say of a policy. Keeps nothing."""
+    findings = api.post_yaml("policies/check", _document(file))["diagnostics"]
+    lines = [f"{file}:{one['line']}:{one['column']}: {one['severity']}: {one['message']}  {one['hint']}".rstrip()
+             for one in findings]  # fmt: skip
+    ok = not any(one["severity"] == "error" for one in findings)
+    return Shown(data={"diagnostics": findings}, text="\n".join(lines) or f"{file} is good.", ok=ok)
+
+
+@command(policy, "publish")
+def policy_publish(api: ApiClient, site: str, file: Path) -> Shown:
+    """Upload a policy as the site's next version and let the site run it."""
+    version = api.post_yaml(f"sites/{site}/policies", _document(file))["version"]
+    active = api.post(f"sites/{site}/policies/{version}/publish")
+    return Shown(data=active, text=f"Site {site} shall run version {version} (generation {active['generation']}).")
+
+
+@command(policy, "activate")
+def policy_activate(api: ApiClient, site: str, version: int) -> Shown:
+    """Let a site run a version that was uploaded before: the way back."""
+    active = api.post(f"sites/{site}/policies/{version}/publish")
+    return Shown(data=active, text=f"Site {site} shall run version {version} (generation {active['generation']}).")
+
+
+@command(policy, "list")
+def policy_list(api: ApiClient, site: str) -> Shown:
+    """List a site's versions, and what its nodes said of each."""
+    found = list(api.items(f"sites/{site}/policies"))
+    rows = [one | {"nodes": [f"{said['node_id']}:{said['state']}" for said in one["answers"]]} for one in found]
+    return Shown(data=found, text=table(rows, ("version", "active", "created_at", "created_by", "nodes")))
+
+
+@command(study, "search")
+def study_search(
+    api: ApiClient,
+    patient_id: str | None = None,
+    accession_number: str | None = None,
+    modality: str | None = None,
+    study_date_from: str | None = None,
+    study_date_to: str | None = None,
+    site: str | None = None,
+    state: str | None = None,
+    study_instance_uid: str | None = None,
+    q: Annotated[str | None, typer.Option("--q", help="Beginnings of words.")] = None,
+    limit: int = 100,
+) -> Shown:
+    """Find studies."""
+    asked = {key: value for key, value in locals().items() if key != "api"}
+    found = api.get("studies", **asked)
+    columns = ("study_instance_uid", "patient_id", "study_date", "modalities", "received", "delivered", "waiting",
+               "parked")  # fmt: skip
+    return Shown(data=found, text=table(found["items"], columns))
+
+
+@command(study, "trace")
+def study_trace(api: ApiClient, uid: str) -> Shown:
+    """Where every object of a study was received, and how each delivery of it stands."""
+    found = api.get(f"studies/{uid}/trace", limit=1000)
+    rows = [one | {"deliveries": [f"{due['destination']}:{due['state']}" for due in one["deliveries"]]}
+            for one in found["instances"]]  # fmt: skip
+    columns = ("sop_instance_uid", "site", "node_name", "calling_ae_title", "received_at", "deliveries")
+    return Shown(data=found, text=table(rows, columns))
+
+
+@command(api_key, "create")
+def api_key_create(
+    api: ApiClient, name: str, role: Annotated[str, typer.Option(help="viewer or admin")] = "admin"
+) -> Shown:
+    """Make a key for a program. It is shown once."""
+    made = api.post("api-keys", {"name": name, "role": role})
+    return Shown(data=made, text=made["key"])
+
+
+@command(api_key, "list")
+def api_key_list(api: ApiClient) -> Shown:
+    """List all keys, without their secrets."""
+    found = list(api.items("api-keys"))
+    return Shown(data=found, text=table(found, ("name", "prefix", "role", "created_at", "revoked_at")))
+
+
+@command(api_key, "revoke")
+def api_key_revoke(api: ApiClient, name: str) -> Shown:
+    """Let a key open nothing from now on."""
+    revoked = api.post(f"api-keys/{name}/revoke")
+    return Shown(data=revoked, text=f"The key {name} opens nothing any more.")
+
+
+@command(audit, "list")
+def audit_list(api: ApiClient, limit: int = 50) -> Shown:
+    """Who changed what, newest first."""
+    found = api.get("audit", limit=limit)["items"]
+    return Shown(data=found, text=table(found, ("sequence", "at", "actor", "action", "object")))
+
+
+@command(audit, "check")
+def audit_check(api: ApiClient) -> Shown:
+    """Say whether the audit trail is whole."""
+    found = api.get("audit/check")
+    text = "The trail is whole." if found["intact"] else f"Row {found['first_broken_sequence']} does not fit."
+    return Shown(data=found, text=text, ok=found["intact"])
+
+
+def _document(file: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"The file {file} cannot be read: {error.strerror}.") from None
