@@ -170,12 +170,12 @@ class Node:
             data_dir=self._settings.data_dir,
             identity=identity,
             outbox=self._buffer,
-            policies=self._policies(identity),
+            health=self._health,
+            policies=self._policies(identity) if self._follows_centre else None,
             running=self._running_bundle,
             apply_policy=self.apply_policy,
             status=self._report,
             software_version=version("skerry"),
-            follow_policy=self._follows_centre,
         )
 
     def _report(self) -> Mapping[str, object]:
@@ -188,8 +188,6 @@ class Node:
 
     def _conditions(self) -> list[dict[str, str]]:
         held = [(one.code, str(one.severity), one.text, one.hint) for one in self._health.current()]
-        if self._link is not None:
-            held += [(one.code, one.severity, one.text, one.hint) for one in self._link.conditions()]
         return [dict(zip(("code", "severity", "text", "hint"), one, strict=True)) for one in held]
 
     def _keep_delivered(self) -> timedelta | None:
