@@ -1,0 +1,108 @@
+"""Every corpus file that DCMTK can send is accepted, and leaves as it arrived, byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from provisioning.errors import CommandFailed
+from provisioning.local.dataset import Part10, read_part10
+from provisioning.local.dcmsend import send
+from provisioning.local.edge import Edge
+from provisioning.local.storescp import StoreScp
+from tests.corpus import corpus_files
+
+Fingerprint = tuple[str, str, str, str]
+"""SOP class, SOP instance, transfer syntax, and the hash of the data set's bytes."""
+
+
+@pytest.mark.timeout(600)
+def test_the_whole_corpus_is_accepted_and_leaves_byte_for_byte(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two destinations: DCMTK's storescp, and a second node, which also takes the syntaxes that DCMTK refuses."""
+    files = corpus_files("dev")
+    sink = Edge(tmp_path / "sink", name="sink")
+    with StoreScp(tmp_path / "reference") as reference, StoreScp(tmp_path / "pacs") as pacs, sink:
+        sendable = _send(files, reference.port)
+        edge = Edge(tmp_path / "node", to=[pacs.address, f"SINK@127.0.0.1:{sink.dicom_port}"])
+        with edge:
+            accepted = _send(files, edge.dicom_port)
+            arrived = _spooled(edge)
+            left = _wait_for(sink, arrived.total())
+            parked = _wait_for_pacs(edge)
+        plain = _stored(reference)
+        delivered = _stored(pacs)
+    comparable = _comparable(arrived, plain)
+    with capsys.disabled():
+        print(
+            f"\ncorpus: files {len(files)} DCMTK-can-send {len(sendable)} accepted {len(accepted)} "
+            f"arrivals {arrived.total()} left-identical {(arrived & left).total()} "
+            f"refused-by-storescp {len(parked)} identical-at-storescp {len(delivered & arrived.keys())}; "
+            f"as-at-a-plain-receiver {len(comparable & plain)} of {len(comparable)}"
+        )
+    assert len(sendable) > 200
+    assert sendable <= accepted
+    assert left == arrived
+    assert comparable <= plain
+    assert delivered <= arrived.keys()
+    assert all("does not accept" in reason for reason in parked)
+
+
+def _send(files: list[Path], port: int) -> set[Path]:
+    """The files that were answered with success; one that DCMTK cannot send stops no other."""
+    done: set[Path] = set()
+    for _folder, group in itertools.groupby(files, key=lambda path: path.parent):
+        together = list(group)
+        done |= _send_together(together, port)
+        for path in together:
+            if path not in done:
+                done |= _send_together([path], port)
+    return done
+
+
+def _send_together(files: list[Path], port: int) -> set[Path]:
+    try:
+        return {one.path for one in send(files, port=port).succeeded}
+    except CommandFailed:
+        return set()  # DCMTK can read none of them
+
+
+def _fingerprint(part: Part10) -> Fingerprint:
+    digest = hashlib.sha256(part.data_set).hexdigest()
+    return part.sop_class_uid, part.sop_instance_uid, part.transfer_syntax_uid, digest
+
+
+def _comparable(arrived: Counter[Fingerprint], plain: set[Fingerprint]) -> set[Fingerprint]:
+    """Arrivals that DCMTK sent in the same syntax to a plain receiver, which keeps only the last of each UID."""
+    arrivals_of = Counter(one[1] for one in arrived.elements())
+    kinds = {one[:3] for one in plain}
+    return {one for one in arrived if arrivals_of[one[1]] == 1 and one[:3] in kinds}
+
+
+def _spooled(edge: Edge) -> Counter[Fingerprint]:
+    return Counter(_fingerprint(read_part10(path)) for path in edge.data_dir.glob("spool/??/*.dcm"))
+
+
+def _stored(pacs: StoreScp) -> set[Fingerprint]:
+    return {_fingerprint(part) for part in pacs.received().values()}
+
+
+def _wait_for(sink: Edge, arrivals: int) -> Counter[Fingerprint]:
+    deadline = time.monotonic() + 90
+    while sink.ask("status")["buffer"]["instances_held"] < arrivals and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return _spooled(sink)
+
+
+def _wait_for_pacs(edge: Edge) -> list[str]:
+    """Wait until nothing is on its way any more; the reasons of what DCMTK refused."""
+    deadline = time.monotonic() + 60
+    while edge.ask("status")["buffer"]["deliveries_waiting"] and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return [one["reason"] for one in edge.ask("queue", "--limit", "1000")]
