@@ -51,6 +51,10 @@ class PlainNarrator:
     def show(self, scene: Scene) -> None:
         """A line with the numbers, when they changed, and at most each second."""
         now = time.monotonic()
-        if scene.tally != self._told and now - self._told_at >= 1:
+        if scene.tally.sent and scene.tally != self._told and now - self._told_at >= 1:
             self._told, self._told_at = scene.tally, now
-            self.happened(f"so far: {scene.tally}")
+            tally = scene.tally
+            self.happened(
+                f"sent {tally.sent}, on the way {tally.lost}, in a PACS unchanged {tally.delivered}, "
+                f"in the central search {tally.indexed}"
+            )
