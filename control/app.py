@@ -7,15 +7,17 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
-from control import http_errors, probes
+from control import http_errors, pages, probes
 from control.audit.routes import router as audit
 from control.enrolment.routes import router as enrolment
 from control.headers import AnswerHeaders
 from control.injection import Provisions
+from control.live.routes import router as live
 from control.nodes.routes import router as nodes
 from control.overview.routes import router as overview
 from control.policies.routes import router as policies
 from control.sites.routes import router as sites
+from control.studies.routes import router as studies
 from control.users.routes import router as users
 
 API_PREFIX = "/api/v1"
@@ -31,7 +33,8 @@ def api_routers() -> Sequence[APIRouter]:
         policies,
         overview,
         audit,
-        # slices of the mesh's data (instances, deliveries, live) are added here
+        studies,
+        live,
     )
 
 
@@ -48,6 +51,7 @@ def create_app(provisions: Provisions) -> FastAPI:
     http_errors.install(app)
     app.add_middleware(AnswerHeaders)
     app.include_router(probes.router)
+    app.include_router(pages.router)
     for router in api_routers():
         app.include_router(router, prefix=API_PREFIX)
     return app

@@ -14,6 +14,7 @@ import structlog
 from fastapi import FastAPI
 
 from control.app import create_app
+from control.broker.link import BrokerLink, client_tls
 from control.clock import Clock, utcnow
 from control.db.session import open_database
 from control.db.upgrade import upgrade
@@ -135,15 +136,27 @@ def servicers(core: Core, mesh: str) -> Sequence[Callable[[grpc.aio.Server], Non
 
 
 def background_tasks(
-    settings: Settings,  # noqa: ARG001 - for the broker's address
+    settings: Settings,
     core: Core,
-    own: OwnCertificates,  # noqa: ARG001 - `own.client` is what the broker sees
+    own: OwnCertificates,
 ) -> Sequence[Coroutine[Any, Any, None]]:
     """Everything that runs beside the requests until the end. Each handles its own errors."""
-    return (
-        core.board.follow(core.policies.places),
-        # the broker's publisher and the live hub are added here
-    )
+    tasks = [core.board.follow(core.policies.places), core.live.run()]
+    if settings.mqtt is not None:
+        link = BrokerLink(
+            settings.mqtt.host,
+            settings.mqtt.port,
+            tls=lambda: client_tls(
+                ca_file=own.ca_file,
+                certificate_file=own.client.certificate_file,
+                key_file=own.client.key_file,
+            ),
+            nudges=core.nudges,
+            presence=core.presence,
+            news=core.live.committed,
+        )
+        tasks.append(link.run())
+    return tasks
 
 
 @dataclass(slots=True, kw_only=True)

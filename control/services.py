@@ -5,20 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from control.audit.service import AuditService
+from control.broker.service import NudgeService, PresenceService
 from control.clock import Clock
 from control.db.session import Database
 from control.enrolment.ca_files import MeshKeys
 from control.enrolment.routes import EnrolLimiter
 from control.enrolment.service import Endpoints, EnrolmentService
+from control.fleet.heard import AgeService
 from control.inbox.batch import Sender
 from control.inbox.service import InboxService
 from control.injection import Provisions
+from control.live.hub import LiveHub
+from control.live.service import FeedService
 from control.nodes.reports import NodeCaller
 from control.nodes.service import NodeService
 from control.overview.service import FleetService
 from control.policies.board import PolicyBoard
 from control.policies.service import PolicyService
 from control.sites.service import SiteService
+from control.studies.service import StudyService
 from control.sync.rpc import PushBatch
 from control.users.routes import LoginLimiter
 from control.users.service import UserService
@@ -38,6 +43,9 @@ class Core:
     enrolment: EnrolmentService
     users: UserService
     push_batch: PushBatch
+    live: LiveHub
+    nudges: NudgeService
+    presence: PresenceService
     provisions: Provisions
 
 
@@ -50,6 +58,9 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
     policies = PolicyService(database, sites, audit, board, keys.policy_key, clock)
     enrolment = EnrolmentService(database, sites, nodes, policies, audit, keys, endpoints, clock)
     users = UserService(database, audit, clock)
+    ages = AgeService(clock)
+    feed = FeedService(database, clock)
+    live = LiveHub(feed)
     provisions = Provisions(
         database,
         audit,
@@ -60,6 +71,9 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
         users,
         users.authenticator(),
         FleetService(database, sites, nodes, policies),
+        StudyService(database, ages),
+        feed,
+        live,
         LoginLimiter(failures=10, window_seconds=60),
         EnrolLimiter(failures=20, window_seconds=60),
         *more,
@@ -73,7 +87,10 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
         board=board,
         enrolment=enrolment,
         users=users,
-        push_batch=_push_batch(InboxService(database, clock)),
+        push_batch=_push_batch(InboxService(database, clock, committed=live.committed)),
+        live=live,
+        nudges=NudgeService(database, sites, board),
+        presence=PresenceService(database, ages, clock),
         provisions=provisions,
     )
 

@@ -21,7 +21,6 @@ from control.instances.received import ReceivedInstance
 from control.instances.service import learn_from_deliveries, learn_receptions
 from control.live.news import news_of
 from control.live.service import record
-from control.nodes.reports import NodeCaller
 from mesh.v1 import sync_pb2
 
 log = structlog.get_logger(__name__)
@@ -44,11 +43,6 @@ class InboxService:
         self._clock = clock
         self._committed = committed
         self._turnstile = asyncio.Semaphore(BATCHES_AT_ONCE)
-
-    async def push_batch(self, caller: NodeCaller, request: sync_pb2.PushBatchRequest) -> sync_pb2.PushBatchResponse:
-        """Answer a node with the cumulative ack. Raises what `push` raises."""
-        ack = await self.push(Sender(node_id=caller.node_id, site=caller.site), request)
-        return sync_pb2.PushBatchResponse(ack_sequence=ack)
 
     async def push(self, sender: Sender, request: sync_pb2.PushBatchRequest) -> int:
         """The cumulative ack: every event up to it is committed for this node and epoch.
