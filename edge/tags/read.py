@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 from edge.model import TagSet, TagValue
 from edge.tags.charset import CharacterSets, Undecodable
-from edge.tags.scan import RawValue, Unreadable, Walker
-from edge.tags.source import DeflatedSource, PlainSource
+from edge.tags.scan import RawValue, Walker
+from edge.tags.source import DeflatedSource, PlainSource, Unreadable
 from edge.tags.values import decode
 from edge.vocabulary import ATTRIBUTES
 
@@ -26,19 +26,21 @@ _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _DEFLATED = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
 
 
-def read_tags(stream: BinaryIO, *, transfer_syntax_uid: str) -> TagSet:
+def read_tags(stream: BinaryIO, *, transfer_syntax_uid: str, length: int | None = None) -> TagSet:
     """Read a header from the first byte of the data set, and no further than the last attribute of the vocabulary.
+
+    The data set ends with the stream, or after `length` bytes.
 
     Never raises on content: what is absent has no value, what cannot be decoded has none and a flag. An OSError of the
     stream itself passes, because a disk that fails is not an image without tags. Memory is bounded.
 
     Flags: `undecodable:<Keyword>`, `invalid-uid:<Keyword>` (the value is kept), `missing:<Keyword>` for the four
-    identifying UIDs, `unreadable-header` (what was read before is kept), `unknown-character-set`,
+    identifying UIDs, `unreadable-header` (cut off or garbled; what was read before is kept), `unknown-character-set`,
     `wrong-transfer-syntax` (Explicit VR was announced and Implicit VR came, or the reverse).
     """
-    deflated = transfer_syntax_uid in _DEFLATED
+    plain = PlainSource(stream, length)
     walker = Walker(
-        source=DeflatedSource(stream) if deflated else PlainSource(stream),
+        source=DeflatedSource(plain) if transfer_syntax_uid in _DEFLATED else plain,
         implicit=transfer_syntax_uid in _IMPLICIT,
         big_endian=transfer_syntax_uid == _BIG_ENDIAN,
     )

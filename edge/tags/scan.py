@@ -11,6 +11,8 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from edge.tags.source import Unreadable
+
 MAX_VALUE_BYTES = 16 * 1024
 """A longer value of a wanted attribute is not read: PS3.5 allows 64 to 10240 characters for those that rules use."""
 MAX_ELEMENTS = 200_000
@@ -35,11 +37,7 @@ class Source(Protocol):
         """At most `size` bytes; fewer at the end only."""
 
     def skip(self, size: int, /) -> None:
-        """Pass over `size` bytes, or to the end."""
-
-
-class Unreadable(Exception):
-    """The header cannot be walked further."""
+        """Pass over `size` bytes. Raises Unreadable when there are not so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

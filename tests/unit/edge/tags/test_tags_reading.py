@@ -197,6 +197,19 @@ def test_what_stands_before_the_break_is_kept() -> None:
     assert got["flags"] == ("unreadable-header", "missing:SeriesInstanceUID")
 
 
+def test_a_header_that_is_cut_off_inside_a_value_that_nobody_reads_is_flagged() -> None:
+    content = data_set(IDENTITY) + element(0x00210010, b"UN", b"", length=100_000) + bytes(10)
+    assert read(content)["flags"] == ("unreadable-header",)
+
+
+def test_bytes_behind_the_length_of_the_data_set_are_not_read() -> None:
+    content = data_set(IDENTITY)
+    tail = element(0x00280010, b"US", b"\x05\x00")
+    tags = read_tags(io.BytesIO(content + tail), transfer_syntax_uid=EXPLICIT, length=len(content))
+    assert "Rows" not in tags.values
+    assert tags.flags == ()
+
+
 def test_a_damaged_deflate_stream_is_flagged() -> None:
     got = read(b"\xff\xff not deflate at all", DEFLATED)
     assert "unreadable-header" in str(got["flags"])
@@ -241,4 +254,4 @@ def test_a_disk_that_fails_is_not_taken_for_an_image_without_tags() -> None:
             raise OSError(5, "Input/output error")
 
     with pytest.raises(OSError, match="Input/output"):
-        read_tags(Failing(), transfer_syntax_uid=EXPLICIT)
+        read_tags(Failing(bytes(100)), transfer_syntax_uid=EXPLICIT)
