@@ -40,4 +40,4 @@ async def names(session: AsyncSession, *, only: int | None = None) -> dict[int, 
     """The name of every site by its id, or of one."""
     query = select(Site.id, Site.name)
     rows = await session.execute(query if only is None else query.where(Site.id == only))
-    return dict(rows.tuples().all())
+    return {row.id: row.name for row in rows}

@@ -1,0 +1,15 @@
+"""The control plane on both databases."""
+
+from __future__ import annotations
+
+from tests.control_fixtures import (
+    clock,
+    control,
+    core,
+    database,
+    database_url,
+    keys,
+    postgres_server,
+)
+
+__all__ = ["clock", "control", "core", "database", "database_url", "keys", "postgres_server"]

@@ -1,0 +1,189 @@
+"""Versions are numbered, signed and ordered by the centre; a node hears of a later one and of no other."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from control.audit.service import AuditService
+from control.enrolment.ca_files import MeshKeys
+from control.enrolment.service import Endpoints
+from control.errors import InvalidPolicy, UnknownPolicyVersion, UnknownSite
+from control.nodes.reports import NodeCaller, PolicyPlace, StatusReport
+from control.nodes.service import NewNode
+from control.services import Core, build_core
+from mesh.signing import policy_payload
+from tests.control_fixtures import BROKEN_POLICY, GOOD_POLICY, FakeClock
+
+
+def report(*, active: tuple[int, int], attempt: tuple[int, int] = (0, 0), state: str = "", error: str = "",
+           boot_id: str = "a") -> StatusReport:  # fmt: skip
+    return StatusReport(
+        boot_id=boot_id,
+        epoch="0" * 16,
+        software_version="0.1.0",
+        dicom_endpoint="",
+        node_time=None,
+        instances_held=0,
+        deliveries_waiting=0,
+        deliveries_parked=0,
+        oldest_waiting_seconds=0,
+        outbox_events=0,
+        spool_free_bytes=0,
+        spool_total_bytes=0,
+        conditions=(),
+        active=PolicyPlace(generation=active[0], version=active[1]),
+        active_sha256=b"",
+        attempt=PolicyPlace(generation=attempt[0], version=attempt[1]),
+        attempt_state=state,
+        attempt_error=error,
+    )
+
+
+async def say(core: Core, caller: NodeCaller, said: StatusReport) -> bool:
+    async with core.database.transaction() as tx:
+        await core.policies.hear(tx, caller, said)
+        return await core.nodes.store_report(tx, caller, said)
+
+
+@pytest.fixture
+async def caller(core: Core) -> NodeCaller:
+    site = await core.sites.add("north", actor="test")
+    node = NewNode(id="n1", name="north-1", key_fingerprint="f" * 64, certificate_ends=core.clock())
+    async with core.database.transaction() as tx:
+        await core.nodes.admit(tx, site, node, actor="test")
+    return await core.nodes.recognise("n1", "north")
+
+
+async def upload(core: Core, *, publish: bool = True) -> int:
+    version = (await core.policies.upload("north", GOOD_POLICY, actor="test")).version
+    if publish:
+        await core.policies.publish("north", version, actor="test")
+    return version
+
+
+async def test_versions_count_up_in_each_site_also_when_many_upload_at_once(core: Core, caller: NodeCaller) -> None:
+    await core.sites.add("south", actor="test")
+    uploads = [core.policies.upload(site, GOOD_POLICY, actor="test") for site in ("north", "south") for _ in range(5)]
+    made = await asyncio.gather(*uploads)
+    assert sorted(one.version for one in made if one.site == "north") == [1, 2, 3, 4, 5]
+    assert sorted(one.version for one in made if one.site == "south") == [1, 2, 3, 4, 5]
+
+
+async def test_an_upload_runs_nowhere_until_it_is_published(core: Core, caller: NodeCaller) -> None:
+    await upload(core, publish=False)
+    assert await core.policies.pull(caller, have=(0, 0), wait_seconds=0) is None
+
+
+async def test_a_bundle_is_signed_for_its_site_and_its_place(core: Core, caller: NodeCaller, keys: MeshKeys) -> None:
+    await upload(core)
+    bundle = await core.policies.pull(caller, have=(0, 0), wait_seconds=0)
+    assert bundle is not None
+    assert bundle.sha256 == hashlib.sha256(GOOD_POLICY).digest()
+    payload = policy_payload(site="north", generation=1, version=1, sha256=bundle.sha256)
+    Ed25519PublicKey.from_public_bytes(keys.policy_public_key).verify(bundle.signature, payload)
+
+
+async def test_going_back_keeps_the_version_and_raises_the_generation(core: Core, caller: NodeCaller) -> None:
+    await upload(core)
+    await upload(core)
+    assert (await core.policies.publish("north", 1, actor="test")).generation == 2
+    assert (await core.policies.publish("north", 1, actor="test")).generation == 2  # the same again changes nothing
+    assert (await core.policies.publish("north", 2, actor="test")).generation == 2
+    bundle = await core.policies.pull(caller, have=(2, 1), wait_seconds=0)
+    assert bundle is not None
+    assert (bundle.generation, bundle.version) == (2, 2)
+
+
+async def test_a_policy_that_does_not_compile_is_refused_with_its_line(core: Core, caller: NodeCaller) -> None:
+    with pytest.raises(InvalidPolicy) as caught:
+        await core.policies.upload("north", BROKEN_POLICY, actor="test")
+    assert [one["line"] for one in caught.value.diagnostics if one["severity"] == "error"] == [6]
+
+
+@pytest.mark.parametrize("document", [b"\xff\xfe", b"", b"- just\n- a list\n", b"skerry: 1\n" * 200_000])
+async def test_whatever_bytes_come_the_answer_is_an_invalid_policy(
+    core: Core, caller: NodeCaller, document: bytes
+) -> None:
+    with pytest.raises(InvalidPolicy):
+        await core.policies.upload("north", document, actor="test")
+
+
+async def test_unknown_sites_and_versions_are_named_as_such(core: Core, caller: NodeCaller) -> None:
+    with pytest.raises(UnknownSite):
+        await core.policies.upload("nowhere", GOOD_POLICY, actor="test")
+    with pytest.raises(UnknownPolicyVersion):
+        await core.policies.publish("north", 7, actor="test")
+
+
+async def test_a_long_poll_ends_when_something_is_published_here(core: Core, caller: NodeCaller) -> None:
+    waiting = asyncio.create_task(core.policies.pull(caller, have=(0, 0), wait_seconds=20))
+    await asyncio.sleep(0.05)
+    await upload(core)
+    bundle = await asyncio.wait_for(waiting, 5)
+    assert bundle is not None
+    assert bundle.version == 1
+
+
+async def test_a_long_poll_ends_when_another_replica_published(
+    core: Core, caller: NodeCaller, keys: MeshKeys
+) -> None:
+    await upload(core, publish=False)
+    waiting = asyncio.create_task(core.policies.pull(caller, have=(0, 0), wait_seconds=20))
+    following = asyncio.create_task(core.board.follow(core.policies.places))
+    replica = build_core(core.database, keys, Endpoints(https="x:1", grpc="x:2"), core.clock)
+    await replica.policies.publish("north", 1, actor="test")
+    bundle = await asyncio.wait_for(waiting, 5)
+    following.cancel()
+    assert bundle is not None
+    assert bundle.version == 1
+
+
+async def test_a_long_poll_without_news_ends_in_time(core: Core, caller: NodeCaller) -> None:
+    await upload(core)
+    assert await core.policies.pull(caller, have=(1, 1), wait_seconds=0.05) is None
+
+
+async def test_a_node_that_is_further_than_a_restored_centre_is_left_alone(core: Core, caller: NodeCaller) -> None:
+    await upload(core)
+    assert await core.policies.pull(caller, have=(1, 9), wait_seconds=0) is None
+
+
+async def test_a_rejected_version_is_shown_and_not_offered_to_the_waiting_node_again(
+    core: Core, caller: NodeCaller
+) -> None:
+    await upload(core)
+    await upload(core)
+    await say(core, caller, report(active=(1, 1), attempt=(1, 2), state="rejected", error="line 4: no such peer"))
+    newest, oldest = await core.policies.page("north", before=None, limit=10)
+    assert [(one.state, one.error) for one in newest.answers] == [("rejected", "line 4: no such peer")]
+    assert [one.state for one in oldest.answers] == ["applied"]
+    assert await core.policies.pull(caller, have=(1, 1), wait_seconds=0.05) is None
+    assert await core.policies.pull(caller, have=(1, 1), wait_seconds=0) is not None  # asked plainly, it is given
+    await upload(core)
+    later = await core.policies.pull(caller, have=(1, 1), wait_seconds=0.05)
+    assert later is not None
+    assert later.version == 3
+
+
+async def test_two_boxes_with_one_identity_are_seen_and_audited_once(
+    core: Core, caller: NodeCaller, clock: FakeClock
+) -> None:
+    said = []
+    for boot_id in "ABABAB":
+        clock.advance(timedelta(seconds=40))
+        said.append(await say(core, caller, report(active=(0, 0), boot_id=boot_id)))
+    assert said == [False, False, True, True, True, True]
+    assert (await core.nodes.get("n1")).clone_suspected
+    trail = await core.provisions.get(AuditService).page(before=None, limit=100)
+    assert [one.action for one in trail].count("node.clone_suspected") == 1
+
+
+async def test_a_box_that_restarts_is_no_clone(core: Core, caller: NodeCaller, clock: FakeClock) -> None:
+    for boot_id in "ABCDEFGHIJKL":
+        clock.advance(timedelta(seconds=20))
+        assert not await say(core, caller, report(active=(0, 0), boot_id=boot_id))
