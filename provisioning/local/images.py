@@ -53,8 +53,9 @@ class Batch:
 
 def shipped_files() -> tuple[Path, ...]:
     """Every file in pydicom's test data, DICOM or not."""
-    folder = Path(pydicom.data.__file__).parent / "test_files"
-    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+    data = Path(pydicom.data.__file__).parent
+    folders = (data / "test_files", data / "charset_files")
+    return tuple(sorted(path for folder in folders for path in folder.rglob("*") if path.is_file()))
 
 
 def prepare(files: Iterable[Path], folder: Path, *, fresh: bool) -> Batch:

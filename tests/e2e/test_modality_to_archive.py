@@ -101,7 +101,7 @@ def test_an_image_travels_from_the_modality_to_the_pacs_and_is_seen_at_the_centr
 
 
 def test_the_trace_of_a_study_tells_from_whom_it_came_and_where_it_went(mesh: Mesh, images: Sequence[Image]) -> None:
-    image = images[0]
+    (image,) = (image for image in images if image.path.name.endswith("CT_small.dcm"))
     ledger = Ledger()
     ledger.note_sent("south", [image])
     hand_over([image], node_named(mesh, "south-1"))
