@@ -34,8 +34,42 @@ WILL_DELAY_SECONDS = 30
 KEEPALIVE_SECONDS = 30
 GOODBYE_SECONDS = 2.0
 CLONE_MEMORY_SECONDS = 600.0
+SHORT_CONNECTION_SECONDS = 10.0
+SHORT_CONNECTIONS = 5
+"""So many short connections in a row are not a bad network any more."""
 _SESSION_TAKEN_OVER = 0x8E  # MQTT 5.0, 3.14.2.1
 _BROKER = "broker"
+
+
+class TakeoverWatch:
+    """Tells another box with this node's name from a bad network. Pure but for its memory.
+
+    A broker may say it (reason 0x8E); Mosquitto 2.0 only closes, so short connections in a row count too.
+    """
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._short = 0
+        self._suspected_at: float | None = None
+
+    def connected(self, now: float) -> None:
+        """The broker took the connection."""
+        self._began = now
+
+    def disconnected(self, now: float, *, told: bool) -> bool:
+        """The connection ended; say whether another box is the likely reason."""
+        if self._began is None:
+            return False
+        self._short = self._short + 1 if now - self._began < SHORT_CONNECTION_SECONDS else 0
+        self._began = None
+        if told or self._short >= SHORT_CONNECTIONS:
+            self._suspected_at = now
+            return True
+        return False
+
+    def is_over(self, now: float) -> bool:
+        """Whether nothing of the kind happened for a while."""
+        return self._suspected_at is None or now - self._suspected_at > CLONE_MEMORY_SECONDS
 
 
 class MqttNudge:
@@ -62,8 +96,7 @@ class MqttNudge:
         # paho deadlocks when a callback publishes while another thread does: callbacks only set this.
         self._work = threading.Event()
         self._connected = threading.Event()
-        self._greeted = False
-        self._taken_over_at: float | None = None
+        self._takeover = TakeoverWatch()
 
     def start(self) -> None:
         """Begin to connect, and keep trying. Does not wait for the broker."""
@@ -158,6 +191,7 @@ class MqttNudge:
             self._unusable(f"the broker refused the connection ({reason})")
             return
         self._health.clear(conditions.BROKER_UNREACHABLE.code)
+        self._takeover.connected(time.monotonic())
         self._connected.set()
         self._work.set()
 
@@ -165,16 +199,19 @@ class MqttNudge:
         self._unusable(f"no connection to {self._identity.mqtt_endpoint}")
 
     def _when_disconnected(
-        self, _client: mqtt.Client, _userdata: Any, flags: mqtt.DisconnectFlags, reason: ReasonCode, _properties: Any
+        self, client: mqtt.Client, _userdata: Any, flags: mqtt.DisconnectFlags, reason: ReasonCode, _properties: Any
     ) -> None:
         self._connected.clear()
         if self._stopped.is_set():
             return
-        if flags.is_disconnect_packet_from_server and reason.value == _SESSION_TAKEN_OVER:
-            self._taken_over_at = time.monotonic()
+        told = flags.is_disconnect_packet_from_server and reason.value == _SESSION_TAKEN_OVER
+        if self._takeover.disconnected(time.monotonic(), told=told):
+            # Two clones would throw each other out every second, for ever.
+            client.reconnect_delay_set(min_delay=30, max_delay=60)
             self._health.hold(
                 conditions.IDENTITY_IN_USE_TWICE.saying(
-                    "Another running box took this node's place at the broker; one of them is probably a copied disk.",
+                    "The broker ends this node's connection again and again right after it began, "
+                    "as when a second box, such as a copied disk, uses this identity.",
                     subject=_BROKER,
                 )
             )
@@ -189,7 +226,5 @@ class MqttNudge:
             self._health.hold(conditions.BROKER_UNREACHABLE.saying(f"The MQTT broker cannot be used now: {why}."))
 
     def _forget_old_takeover(self) -> None:
-        at = self._taken_over_at
-        if at is not None and time.monotonic() - at > CLONE_MEMORY_SECONDS:
-            self._taken_over_at = None
+        if self._takeover.is_over(time.monotonic()):
             self._health.clear(conditions.IDENTITY_IN_USE_TWICE.code, subject=_BROKER)
