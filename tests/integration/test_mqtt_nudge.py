@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -61,8 +62,7 @@ class Watcher:
         self.say(policy_topic(site), {"generation": 1, "version": version})
 
     def say(self, topic: str, content: dict[str, Any]) -> None:
-        # QoS 0: Mosquitto 2.0 throws out who is refused at QoS 1, and the liar has more to say.
-        self._client.publish(topic, json.dumps(content), qos=0, retain=True).wait_for_publish(5)
+        self._client.publish(topic, json.dumps(content), qos=1, retain=True).wait_for_publish(5)
 
     def states(self, node_id: str = "node-1") -> list[str]:
         topic = presence_topic(NodePlace(site="north", node_id=node_id))
@@ -212,20 +212,30 @@ def test_a_node_of_another_mesh_is_not_let_in(broker: MosquittoBroker, control: 
     stranger.nudge.stop()
 
 
-def test_a_node_cannot_speak_for_another_or_nudge(broker: MosquittoBroker, control: Watcher) -> None:
+@pytest.mark.parametrize(
+    "topic", [presence_topic(NodePlace(site="north", node_id="node-1")), policy_topic("north"), policy_topic("south")]
+)
+def test_a_node_cannot_speak_for_another_or_nudge(broker: MosquittoBroker, control: Watcher, topic: str) -> None:
     liar = Watcher(broker, MESH.identity(node_id="node-2"))
-    liar.say(presence_topic(NodePlace(site="north", node_id="node-1")), {"state": "offline"})
-    liar.say(policy_topic("north"), {"generation": 9, "version": 9})
-    liar.say(presence_topic(NodePlace(site="north", node_id="node-2")), {"state": "online"})
-    until(lambda: control.states("node-2") == ["online"])
-    assert control.states("node-1") == []
-    assert liar.heard == []
+    # Mosquitto 2.0 throws a client out that publishes where it may not; a newer one only refuses.
+    with contextlib.suppress(RuntimeError):
+        liar.say(topic, {"state": "offline", "generation": 9, "version": 9})
+    liar.close()
     node = Node(broker.endpoint)
     until(lambda: control.states("node-1") == ["online"])
     time.sleep(0.3)
     assert node.nudges == 1
     node.nudge.stop()
-    liar.close()
+
+
+def test_a_node_does_not_hear_of_others(broker: MosquittoBroker, control: Watcher) -> None:
+    curious = Watcher(broker, MESH.identity(node_id="node-2"))
+    node = Node(broker.endpoint)
+    until(lambda: control.states("node-1") == ["online"])
+    time.sleep(0.3)
+    assert curious.heard == []
+    curious.close()
+    node.nudge.stop()
 
 
 def test_two_boxes_with_one_identity_are_told(broker: MosquittoBroker) -> None:
