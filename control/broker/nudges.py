@@ -40,11 +40,13 @@ def read_presence(payload: object) -> Presence | None:
         return None
     try:
         content = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(content, dict):
         return None
     state, boot_id = content.get("state"), content.get("boot_id", "")
-    if state not in STATES or not isinstance(boot_id, str) or len(boot_id) > 64 or "\0" in boot_id:
+    if not isinstance(state, str) or state not in STATES:
+        return None
+    if not isinstance(boot_id, str) or len(boot_id) > 64 or "\0" in boot_id:
         return None
     return Presence(state=state, boot_id=boot_id)
