@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 
 import structlog
 
@@ -23,6 +24,8 @@ def configure_logs() -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    # pydicom's warnings quote the values that they complain of.
+    warnings.simplefilter("ignore")
     # The libraries print data set elements at some levels: patient data has no place in a log.
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -18,12 +18,13 @@ from edge.health import BUFFER_FAILING, NO_POLICY, HealthBoard
 from edge.model import RoutedInstance, SealedInstance, TagSet
 from edge.policy.document import Policy
 from edge.policy.match import decide
-from edge.policy.privacy import shared_tags
+from edge.policy.privacy import shared_tags, shared_uid
 from edge.tags import read_tags
 
 log = structlog.get_logger(__name__)
 BATCH = 64
 RETRY_SECONDS = 1.0
+READ_TRIES = 3
 
 
 class Router:
@@ -89,17 +90,29 @@ class Router:
             series_instance_uid=_uid(tags, "SeriesInstanceUID"),
             decision=decide(policy, sealed.facts, tags),
             flags=tags.flags,
-            shared_tags=shared_tags(policy, tags, self._key),
+            shared_tags=self._shared(policy, sealed, tags),
         )
 
+    def _shared(self, policy: Policy, sealed: SealedInstance, tags: TagSet) -> dict[str, str]:
+        shared = shared_tags(policy, tags, self._key)
+        # What the command named is the instance, also when its data set names none.
+        uid = shared_uid(policy, "SOPInstanceUID", sealed.sop_instance_uid, self._key)
+        return {**shared, "SOPInstanceUID": uid} if uid else shared
+
     def _read(self, sealed: SealedInstance) -> TagSet:
-        try:
-            with self._buffer.spool.open_data_set(sealed) as stream:
-                return read_tags(stream, transfer_syntax_uid=sealed.transfer_syntax_uid)
-        except Exception:
-            # Whatever a reader chokes on, the instance goes on: rules that need no tags still match.
-            log.exception("routing.tags_unreadable", instance_id=sealed.instance_id)
-            return TagSet(values={}, flags=("unreadable-header",))
+        for _try in range(READ_TRIES):
+            try:
+                with self._buffer.spool.open_data_set(sealed) as stream:
+                    return read_tags(
+                        stream, transfer_syntax_uid=sealed.transfer_syntax_uid, length=sealed.data_set_length
+                    )
+            except OSError:
+                self._stopping.wait(0.2)  # a disk that hesitates must not change where an image goes
+            except Exception:
+                log.exception("routing.tags_unreadable", instance_id=sealed.instance_id)
+                break
+        # Whatever a reader chokes on, the instance goes on: rules that need no tags still match.
+        return TagSet(values={}, flags=("unreadable-header",))
 
 
 def _uid(tags: TagSet, keyword: str) -> str:

@@ -33,7 +33,7 @@ def data_set(uid: str = "1.2.3.4", sop_class: str = CT, body: bytes = b"\x00" * 
             element(0x0008, 0x0060, b"CS", b"CT"),
             element(0x0010, 0x0020, b"LO", b"P1"),
             element(0x0020, 0x000D, b"UI", b"1.2.3"),
-            element(0x0020, 0x000E, b"UI", b"1.2.3.1"),
+            element(0x0020, 0x000E, b"UI", b"1.2.9.1"),
             element(0x7FE0, 0x0010, b"OB", body),
         )
     )
@@ -52,7 +52,7 @@ def routed(sealed: SealedInstance, *destinations: str) -> RoutedInstance:
     return RoutedInstance(
         sealed=sealed,
         study_instance_uid="1.2.3",
-        series_instance_uid="1.2.3.1",
+        series_instance_uid="1.2.9.1",
         decision=Decision(policy="local:test", outcomes=(outcome,), destinations=destinations),
         flags=(),
         shared_tags={"StudyInstanceUID": "1.2.3", "SOPInstanceUID": sealed.sop_instance_uid, "Modality": "CT"},

@@ -106,11 +106,12 @@ WHERE :uid IN (sop_instance_uid, study_instance_uid, series_instance_uid, instan
 SELECT instance, destination, state, attempts, dimse_status, reason, changed_at, not_before
 FROM delivery WHERE instance IN (SELECT value FROM json_each(:instances)) ORDER BY id;
 
--- retainable: delivered everywhere (and at least somewhere), and kept long enough
+-- retainable: delivered everywhere (and at least somewhere), and kept long enough since the last delivery
 SELECT id, instance_id FROM instance
 WHERE released_at IS NULL AND received_at <= :before
   AND EXISTS (SELECT 1 FROM delivery WHERE delivery.instance = instance.id)
-  AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.instance = instance.id AND state <> 'delivered')
+  AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.instance = instance.id
+                  AND (state <> 'delivered' OR changed_at > :before))
 ORDER BY received_at LIMIT :limit;
 
 -- mark_released: the row stays as the record of what happened

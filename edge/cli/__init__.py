@@ -12,6 +12,7 @@ import typer
 
 from edge.cli import look, policy, run
 from edge.errors import EdgeError, SettingsError, UnknownInstance
+from edge.logs import configure_logs
 
 app = typer.Typer(
     name="skerry-edge",
@@ -32,6 +33,7 @@ app.add_typer(policy.app, name="policy")
 
 def main() -> None:
     """Run the program; every error that the edge can name ends as one sentence and a hint."""
+    configure_logs()
     try:
         app()
     except EdgeError as error:

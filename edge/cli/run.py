@@ -16,7 +16,6 @@ import typer
 from edge.cli.options import DataDir, DryRun, Json
 from edge.cli.policy import read_document
 from edge.errors import SettingsError
-from edge.logs import configure_logs
 from edge.node import Node, lock_data_dir
 from edge.policy.document import Policy, load_policy
 from edge.policy.quickstart import everything_to
@@ -46,7 +45,6 @@ def run(
     config: Config = None,
 ) -> None:
     """Receive, route and deliver until SIGTERM. Prints `ready dicom=HOST:PORT http=HOST:PORT` when it serves."""
-    configure_logs()
     settings = load_settings(
         config=config,
         environment=os.environ,

@@ -66,11 +66,11 @@ class CStoreForwarder:
 
     def _deliver_batch(self, batch: Sequence[ClaimedDelivery], offers: Sequence[Offer], settle: Settle) -> None:
         association = self._associate(offers)
+        accepted = {
+            (str(one.abstract_syntax), str(one.transfer_syntax[0])): int(one.context_id)
+            for one in association.accepted_contexts
+        }
         try:
-            accepted = {
-                (str(one.abstract_syntax), str(one.transfer_syntax[0])): int(one.context_id)
-                for one in association.accepted_contexts
-            }
             for delivery in batch:
                 self._deliver_one(association, accepted, delivery, settle)
         finally:
@@ -105,8 +105,8 @@ class CStoreForwarder:
             ae_title=peer.ae_title,
             contexts=[build_context(UID(sop_class), [UID(syntax)]) for sop_class, syntax in offers],
         )
-        if association.is_established:
-            return association
+        if association.is_established or association.rejected_contexts:
+            return association  # a peer that accepts nothing that we offer has answered all the same
         if association.is_rejected:
             answer: Any = association.acceptor.primitive
             words = _REJECTIONS.get((answer.result_source, answer.diagnostic), "it gives no reason")

@@ -6,18 +6,15 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pynetdicom import AE
-from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.presentation import build_context
 
 from provisioning.local.edge import Edge
 from provisioning.local.storescp import StoreScp
-from tests.edge_samples import CT, EXPLICIT, data_set
+from tests.edge_samples import data_set
+from tests.scu import association, store
 
 KILLS = 50
 SENDERS = 3
@@ -35,44 +32,21 @@ class Modality(threading.Thread):
         self._random = random.Random(number)
 
     def run(self) -> None:
-        ae = AE(ae_title=f"SCANNER{self._number}")
-        ae.dimse_timeout = ae.network_timeout = ae.acse_timeout = 10
         while not self.stopping.is_set():
-            association = ae.associate("127.0.0.1", self._edge.dicom_port, contexts=[build_context(CT, EXPLICIT)])
-            while association.is_established and not self.stopping.is_set():
-                if not self._send_one(association):
-                    break
-            if association.is_established:
-                association.release()
+            with association(self._edge.dicom_port, calling=f"SCANNER{self._number}") as peer:
+                while peer.is_established and not self.stopping.is_set():
+                    if not self._send_one(peer):
+                        break
             time.sleep(0.01)
 
-    def _send_one(self, association: Any) -> bool:
+    def _send_one(self, peer: Any) -> bool:
         self._sent += 1
         uid = f"1.2.826.0.1.{self._number + 1}.{self._sent}"
-        request = C_STORE()
-        request.MessageID = self._sent % 65535 + 1
-        request.Priority = 0
-        request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CT, uid
-        size = self._random.choice([200, 5_000, 60_000])
-        status = _store(association, request, data_set(uid, body=self._random.randbytes(size)))
+        content = data_set(uid, body=self._random.randbytes(self._random.choice([200, 5_000, 60_000])))
+        status = store(peer, uid, content, message_id=self._sent % 65535 + 1)
         if status == 0x0000:
             self.acknowledged.append(uid)
         return status is not None
-
-
-def _store(peer: Any, request: C_STORE, content: bytes) -> int | None:
-    """The peer's status for one instance, or None when the association is gone."""
-    request.DataSet = BytesIO(content)
-    peer._reactor_checkpoint.clear()
-    while not peer._is_paused and peer.is_alive():
-        time.sleep(0.0001)
-    peer.dimse.send_msg(request, 1)
-    _context, response = peer.dimse.get_msg(block=True)
-    peer._reactor_checkpoint.set()
-    if response is None:
-        peer.abort()
-        return None
-    return int(response.Status)
 
 
 @pytest.fixture

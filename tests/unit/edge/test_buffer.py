@@ -181,7 +181,7 @@ def test_events_carry_only_what_the_privacy_rule_let_out(buffer: Buffer) -> None
     silent = type(hidden)(
         sealed=sealed,
         study_instance_uid="1.2.3",
-        series_instance_uid="1.2.3.1",
+        series_instance_uid="1.2.9.1",
         decision=hidden.decision,
         flags=(),
         shared_tags={},
