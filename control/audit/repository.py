@@ -7,18 +7,13 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control.audit.chain import GENESIS, AuditEntry
+from control.audit.chain import AuditEntry
 from control.audit.models import AuditHead, AuditRow
 
 
 async def lock_head(tx: AsyncSession) -> AuditHead:
-    """The end of the chain, held until the transaction ends."""
-    head = await tx.scalar(select(AuditHead).with_for_update())
-    if head is None:
-        head = AuditHead(id=1, sequence=0, hash=GENESIS)
-        tx.add(head)
-        await tx.flush()
-    return head
+    """The end of the chain, held until the transaction ends. The migration made its row."""
+    return (await tx.scalars(select(AuditHead).with_for_update())).one()
 
 
 def append(tx: AsyncSession, head: AuditHead, entry: AuditEntry) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import select, update
+from sqlalchemy import Table, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control.db.upsert import insert_missing
 from control.enrolment.models import EnrolmentToken, Mesh
 
 
@@ -36,11 +38,8 @@ async def token(session: AsyncSession, token_id: str) -> EnrolmentToken | None:
     return await session.scalar(select(EnrolmentToken).where(EnrolmentToken.id == token_id))
 
 
-async def mesh(session: AsyncSession) -> Mesh | None:
-    """Which certificate authority this database belongs to."""
-    return await session.scalar(select(Mesh))
-
-
-def add_mesh(tx: AsyncSession, *, ca_pin: str, created_at: datetime) -> None:
-    """Bind this database to a certificate authority."""
-    tx.add(Mesh(id=1, ca_pin=ca_pin, created_at=created_at))
+async def bind_mesh(tx: AsyncSession, *, ca_pin: str, created_at: datetime) -> str:
+    """Bind this database to a certificate authority, unless it is bound already; the pin that counts."""
+    table = cast("Table", Mesh.__table__)
+    await insert_missing(tx, table, [{"id": 1, "ca_pin": ca_pin, "created_at": created_at}])
+    return (await tx.scalars(select(Mesh.ca_pin))).one()

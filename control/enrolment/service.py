@@ -104,14 +104,12 @@ class EnrolmentService:
         """
         pin = self._keys.authority.pin
         async with self._database.transaction() as tx:
-            known = await repository.mesh(tx)
-            if known is None:
-                repository.add_mesh(tx, ca_pin=pin, created_at=self._clock())
-            elif known.ca_pin != pin:
-                raise SettingsError(
-                    "This database belongs to a mesh with another certificate authority.",
-                    hint="Put the `ca` folder of that mesh into the data directory, or use another database.",
-                )
+            known = await repository.bind_mesh(tx, ca_pin=pin, created_at=self._clock())
+        if known != pin:
+            raise SettingsError(
+                "This database belongs to a mesh with another certificate authority.",
+                hint="Put the `ca` folder of that mesh into the data directory, or use another database.",
+            )
 
     async def create_token(self, site_name: str, *, actor: str, life: timedelta = TOKEN_LIFE) -> NewToken:
         """A token for one box of a site.

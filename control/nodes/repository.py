@@ -25,12 +25,6 @@ async def by_id(session: AsyncSession, node_id: str, *, lock: bool = False) -> N
     return await session.scalar(query.with_for_update() if lock else query)
 
 
-async def living_name_exists(session: AsyncSession, *, site_id: int, name: str) -> bool:
-    """Whether a node of this name is in the site and was not revoked."""
-    query = select(Node.id).where(Node.site_id == site_id, Node.name == name, Node.revoked_at.is_(None))
-    return await session.scalar(query) is not None
-
-
 async def touch(tx: AsyncSession, node_id: str, at: datetime) -> None:
     """Note that a node spoke."""
     await tx.execute(update(Node).where(Node.id == node_id).values(last_contact_at=at))

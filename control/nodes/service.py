@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control.audit.service import AuditService
@@ -60,11 +61,6 @@ class NodeService:
         Raises:
             NameTaken: a node of this name is in the site already.
         """
-        if await repository.living_name_exists(tx, site_id=site.id, name=node.name):
-            raise NameTaken(
-                f"Site {site.name} has a node called {node.name} already.",
-                hint="Choose another name, or revoke the old node first if this box takes its place.",
-            )
         row = Node(
             id=node.id,
             site_id=site.id,
@@ -74,7 +70,13 @@ class NodeService:
             enrolled_at=self._clock(),
         )
         repository.add(tx, row)
-        await tx.flush()
+        try:
+            await tx.flush()
+        except IntegrityError:  # the index over names of living nodes: also when two boxes come at once
+            raise NameTaken(
+                f"Site {site.name} has a node called {node.name} already.",
+                hint="Choose another name, or revoke the old node first if this box takes its place.",
+            ) from None
         after = {"site": site.name, "name": node.name, "key_fingerprint": node.key_fingerprint}
         await self._audit.record(tx, actor=actor, action="node.enrol", object=f"node:{node.id}", after=after)
 

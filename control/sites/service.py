@@ -42,15 +42,13 @@ class SiteService:
             InvalidName, NameTaken
         """
         checked_name(name)
-        try:
-            async with self._database.transaction() as tx:
+        async with self._database.transaction() as tx:
+            try:
                 site = await repository.add(tx, name=name, created_at=self._clock())
-                await self._audit.record(
-                    tx, actor=actor, action="site.add", object=f"site:{name}", after={"name": name}
-                )
-                return _facts(site)
-        except IntegrityError:
-            raise NameTaken(f"A site called {name} exists already.") from None
+            except IntegrityError:
+                raise NameTaken(f"A site called {name} exists already.") from None
+            await self._audit.record(tx, actor=actor, action="site.add", object=f"site:{name}", after={"name": name})
+        return _facts(site)
 
     async def page(self, *, after: str, limit: int) -> Sequence[SiteFacts]:
         """Sites by name, behind `after`."""

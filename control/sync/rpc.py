@@ -135,8 +135,9 @@ class EdgeSyncServicer(sync_pb2_grpc.EdgeSyncServicer):
         async with self._door.answering(context, "ReportStatus") as caller:
             report = read_report(request)
             async with self._database.transaction() as tx:
-                await self._policies.hear(tx, caller, report)
+                # Holds the node's row, so that two reports of one node never write the same answer twice.
                 cloned = await self._nodes.store_report(tx, caller, report)
+                await self._policies.hear(tx, caller, report)
         now = Timestamp()
         now.FromDatetime(self._clock())
         return sync_pb2.ReportStatusResponse(server_time=now, clone_suspected=cloned)

@@ -119,15 +119,15 @@ class UserService:
             created_at=self._clock(),
             created_by=actor,
         )
-        try:
-            async with self._database.transaction() as tx:
-                repository.add_key(tx, row)
+        async with self._database.transaction() as tx:
+            repository.add_key(tx, row)
+            try:
                 await tx.flush()
-                await self._audit.record(
-                    tx, actor=actor, action="api-key.create", object=f"key:{name}", after={"role": role.value}
-                )
-        except IntegrityError:
-            raise NameTaken(f"An API key called {name} exists already.") from None
+            except IntegrityError:
+                raise NameTaken(f"An API key called {name} exists already.") from None
+            await self._audit.record(
+                tx, actor=actor, action="api-key.create", object=f"key:{name}", after={"role": role.value}
+            )
         return drawn.text(), _key_facts(row)
 
     async def revoke_key(self, name: str, *, actor: str) -> KeyFacts:

@@ -86,6 +86,12 @@ async def test_of_many_boxes_with_one_token_exactly_one_gets_in(core: Core, toke
     assert sum(isinstance(one, TokenUsed) for one in results) == 7
 
 
+async def test_of_two_boxes_with_one_name_the_second_is_told_so(core: Core, token: str) -> None:
+    other = (await core.enrolment.create_token("north", actor="test")).text
+    results = await asyncio.gather(enrol(core, token), enrol(core, other), return_exceptions=True)
+    assert sorted(type(one).__name__ for one in results) == ["Enrolled", "NameTaken"]
+
+
 async def test_a_token_ends_after_a_day(core: Core, token: str, clock: FakeClock) -> None:
     clock.advance(timedelta(hours=24))
     with pytest.raises(TokenExpired):

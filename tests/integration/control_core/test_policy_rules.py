@@ -46,8 +46,9 @@ def report(*, active: tuple[int, int], attempt: tuple[int, int] = (0, 0), state:
 
 async def say(core: Core, caller: NodeCaller, said: StatusReport) -> bool:
     async with core.database.transaction() as tx:
+        cloned = await core.nodes.store_report(tx, caller, said)
         await core.policies.hear(tx, caller, said)
-        return await core.nodes.store_report(tx, caller, said)
+    return cloned
 
 
 @pytest.fixture
@@ -129,9 +130,7 @@ async def test_a_long_poll_ends_when_something_is_published_here(core: Core, cal
     assert bundle.version == 1
 
 
-async def test_a_long_poll_ends_when_another_replica_published(
-    core: Core, caller: NodeCaller, keys: MeshKeys
-) -> None:
+async def test_a_long_poll_ends_when_another_replica_published(core: Core, caller: NodeCaller, keys: MeshKeys) -> None:
     await upload(core, publish=False)
     waiting = asyncio.create_task(core.policies.pull(caller, have=(0, 0), wait_seconds=20))
     following = asyncio.create_task(core.board.follow(core.policies.places))
@@ -181,6 +180,12 @@ async def test_two_boxes_with_one_identity_are_seen_and_audited_once(
     assert (await core.nodes.get("n1")).clone_suspected
     trail = await core.provisions.get(AuditService).page(before=None, limit=100)
     assert [one.action for one in trail].count("node.clone_suspected") == 1
+
+
+async def test_reports_that_come_at_once_do_not_fail_each_other(core: Core, caller: NodeCaller) -> None:
+    await upload(core)
+    await asyncio.gather(*(say(core, caller, report(active=(1, 1))) for _ in range(6)))
+    assert [len(one.answers) for one in await core.policies.page("north", before=None, limit=9)] == [1]
 
 
 async def test_a_box_that_restarts_is_no_clone(core: Core, caller: NodeCaller, clock: FakeClock) -> None:

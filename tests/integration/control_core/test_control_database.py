@@ -1,0 +1,125 @@
+"""The schema is what the models say, units of work are whole, and times come back as they were."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import pkgutil
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+import control
+from control.db.base import Base
+from control.db.session import Database, open_database
+from control.db.upgrade import is_current, upgrade
+from control.errors import SettingsError
+from control.sites.models import Site
+
+MOMENT = datetime(2026, 2, 28, 23, 59, 59, 123456, tzinfo=UTC)
+
+
+def import_all_models() -> None:
+    for module in pkgutil.walk_packages(control.__path__, "control."):
+        if module.name.endswith(".models"):
+            importlib.import_module(module.name)
+
+
+async def test_the_migrations_make_exactly_what_the_models_say(database: Database) -> None:
+    import_all_models()
+
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, Base.metadata))
+
+    async with database.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_an_upgrade_of_an_upgraded_database_changes_nothing(database: Database) -> None:
+    await upgrade(database)
+    assert await is_current(database)
+
+
+async def test_many_replicas_that_start_at_once_upgrade_one_after_the_other(database_url: str) -> None:
+    replicas = [open_database(database_url) for _ in range(4)]
+    await asyncio.gather(*(upgrade(one) for one in replicas))
+    assert all([await is_current(one) for one in replicas])
+    for one in replicas:
+        await one.close()
+
+
+async def test_a_database_of_a_newer_program_is_refused(database: Database) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SettingsError, match="schema does not fit"):
+        await upgrade(database)
+    assert not await is_current(database)
+
+
+async def test_a_moment_comes_back_in_utc_to_the_microsecond(database: Database) -> None:
+    elsewhere = MOMENT.astimezone(timezone(timedelta(hours=9)))
+    async with database.transaction() as tx:
+        tx.add(Site(name="north", created_at=elsewhere))
+    async with database.snapshot() as session:
+        site = await session.get_one(Site, 1)
+    assert site.created_at == MOMENT
+    assert site.created_at.tzinfo is UTC
+
+
+async def test_a_naive_moment_is_refused(database: Database) -> None:
+    with pytest.raises(Exception, match="time zone"):
+        async with database.transaction() as tx:
+            tx.add(Site(name="north", created_at=MOMENT.replace(tzinfo=None)))
+
+
+async def test_what_raises_leaves_nothing_behind(database: Database) -> None:
+    async def fail() -> None:
+        async with database.transaction() as tx:
+            tx.add(Site(name="north", created_at=MOMENT))
+            await tx.flush()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
+    async with database.snapshot() as session:
+        assert await session.get(Site, 1) is None
+
+
+async def test_a_snapshot_commits_nothing(database: Database) -> None:
+    async with database.snapshot() as session:
+        session.add(Site(name="north", created_at=MOMENT))
+        await session.flush()
+    async with database.snapshot() as session:
+        assert await session.get(Site, 1) is None
+
+
+async def test_writers_and_readers_of_two_processes_do_not_fail_each_other(
+    database: Database, database_url: str
+) -> None:
+    other = open_database(database_url)
+
+    async def write(where: Database, name: str) -> None:
+        for number in range(10):
+            async with where.transaction() as tx:
+                tx.add(Site(name=f"{name}-{number}", created_at=MOMENT))
+
+    async def read(where: Database) -> None:
+        for _ in range(30):
+            async with where.snapshot() as session:
+                await session.execute(text("SELECT count(*) FROM site"))
+
+    await asyncio.gather(write(database, "a"), write(other, "b"), read(database), read(other), write(database, "c"))
+    async with database.snapshot() as session:
+        assert await session.scalar(text("SELECT count(*) FROM site")) == 30
+    await other.close()
+
+
+def test_a_database_url_that_cannot_be_used_is_refused_without_repeating_it() -> None:
+    for url in ("mysql://u:secret@h/x", "secret nonsense"):
+        with pytest.raises(SettingsError) as caught:
+            open_database(url)
+        assert "secret" not in str(caught.value)
