@@ -11,6 +11,7 @@ HINTS = {
     "TOKEN_UNKNOWN": "Check that the token is of this mesh, or make a new one: `skerry-control token create SITE`.",
     "TOKEN_USED": "A token makes one node. Make a new one: `skerry-control token create SITE`.",
     "TOKEN_EXPIRED": "Make a new one: `skerry-control token create SITE`.",
+    "INVALID_NAME": "Choose another name with --name.",
     "NAME_TAKEN": "Choose another name with --name, or revoke the node that has it.",
 }
 """The control plane's own codes that a technician can act on."""

@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 LONG_POLL_SECONDS = 50
 AFTER_REFUSAL_SECONDS = 60.0
 """How often to ask again while the centre still offers what was refused here; a nudge comes sooner."""
+AFTER_OFFER_SECONDS = 1.0
+"""Time for the status report to arrive, so that a centre that remembers refusals does not offer it again."""
 MAX_ERROR_TEXT = 4000
 
 
@@ -59,7 +61,6 @@ class PullPolicy:
         self._long_poll = long_poll_seconds
         self._after_refusal = after_refusal_seconds
         self._unsaved: PolicyBundle | None = None
-        self._refused_last = False
         self._rejection = policies.rejected()
         self._deciding = threading.Lock()
         self._lock = threading.Lock()
@@ -78,11 +79,10 @@ class PullPolicy:
             self._save_again()
             if (candidate := self._policies.take_candidate()) is not None:
                 self._consider(candidate)
-        offered = self._ask(wait_seconds=0 if self._refused_last else self._long_poll)
+        if (offered := self._ask(wait_seconds=self._long_poll)) is None:
+            return 0.0
         with self._deciding:
-            self._refused_last = offered is not None and not self._consider(offered)
-        # Never a hot loop, even against a server that answers at once with what runs here already.
-        return self._after_refusal if self._refused_last else (1.0 if offered is not None else 0.0)
+            return self._consider(offered)
 
     def look(self) -> None:
         """Ask without waiting, beside a long poll that may be under way. Raises UplinkError."""
@@ -97,8 +97,8 @@ class PullPolicy:
             request.have_sha256 = running.sha256
         return self._uplink.pull_policy(request)
 
-    def _consider(self, offered: PolicyBundle) -> bool:
-        """Deal with one offer; False when it is refused, now or before."""
+    def _consider(self, offered: PolicyBundle) -> float:
+        """Deal with one offer; say how long to wait before the next question: never a hot loop."""
         answer = judge(
             offered,
             running=self._running,
@@ -109,10 +109,10 @@ class PullPolicy:
             case Take():
                 return self._try(offered)
             case Nothing(remembered=remembered):
-                return remembered is None
+                # The centre offers it although it was told of the refusal, or cannot have heard of it.
+                return AFTER_OFFER_SECONDS if remembered is None else self._after_refusal
             case Refuse(reason=reason):
-                self._reject(offered, reason)
-                return False
+                return self._reject(offered, reason)
         assert_never(answer)
 
     def _signature_trouble(self, offered: PolicyBundle) -> str:
@@ -122,18 +122,17 @@ class PullPolicy:
             return f"{error} {error.hint}".strip()
         return ""
 
-    def _try(self, offered: PolicyBundle) -> bool:
+    def _try(self, offered: PolicyBundle) -> float:
         self._tell(offered, ATTEMPT_STATE_APPLYING, "")
         try:
             self._apply(offered)
         except PolicyError as error:
-            self._reject(offered, error_text(error))
-            return False
+            return self._reject(offered, error_text(error))
         except Exception as error:
             # Not the policy's fault for certain, so it is told but not remembered: it will be tried again.
             log.exception("policy.apply-failed", policy=str(place_of(offered)))
             self._tell(offered, ATTEMPT_STATE_REJECTED, f"The node failed to apply it: {type(error).__name__}")
-            return False
+            return self._after_refusal
         self._running = offered
         self._unsaved = offered
         self._rejection = None
@@ -141,7 +140,7 @@ class PullPolicy:
         log.info("policy.applied", policy=str(place_of(offered)))
         self._health.clear(conditions.POLICY_REFUSED.code)
         self._tell(offered, ATTEMPT_STATE_APPLIED, "")
-        return True
+        return AFTER_OFFER_SECONDS
 
     def _save_again(self) -> None:
         """What runs becomes what the next start runs; tried again for as long as the disk does not take it."""
@@ -156,7 +155,7 @@ class PullPolicy:
         self._unsaved = None
         self._health.clear(conditions.POLICY_NOT_SAVED.code, conditions.POLICY_FALLBACK.code)
 
-    def _reject(self, offered: PolicyBundle, reason: str) -> None:
+    def _reject(self, offered: PolicyBundle, reason: str) -> float:
         reason = reason[:MAX_ERROR_TEXT]
         log.error("policy.refused", policy=str(place_of(offered)), reason=reason)
         self._rejection = rejection_of(offered, reason)
@@ -166,6 +165,7 @@ class PullPolicy:
             log.warning("policy.refusal-not-saved", error=str(error))
         self._health.hold(_refused(str(place_of(offered)), reason))
         self._tell(offered, ATTEMPT_STATE_REJECTED, reason)
+        return AFTER_OFFER_SECONDS
 
     def _status_at_start(self) -> PolicyStatus:
         """What a restart must not forget: a refused policy stays told until another one runs."""

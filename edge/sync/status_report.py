@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from google.protobuf import json_format
 
+from edge.errors import UplinkInvalid
 from edge.sync import conditions
 from edge.sync.conditions import LinkHealth
 from edge.sync.uplink import Uplink
@@ -60,9 +61,19 @@ class ReportStatus:
         due = self._told is None or self._monotonic() - self._told_at >= self._every
         if due or news != self._told:
             asked_at = self._now()
-            self._heed(self._uplink.report_status(request), asked_at)
+            self._heed(self._report(request), asked_at)
             self._told, self._told_at = news, self._monotonic()
         return min(LOOK_EVERY_SECONDS, self._every)
+
+    def _report(self, request: ReportStatusRequest) -> ReportStatusResponse:
+        try:
+            answer = self._uplink.report_status(request)
+        except UplinkInvalid as error:
+            text = f"The control plane cannot read this node's status report: {error}"
+            self._health.hold(conditions.CENTRE_INCOMPATIBLE.saying(text, subject=self.name))
+            raise
+        self._health.clear(conditions.CENTRE_INCOMPATIBLE.code, subject=self.name)
+        return answer
 
     def _request(self) -> ReportStatusRequest:
         request = ReportStatusRequest()

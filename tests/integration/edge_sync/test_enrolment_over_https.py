@@ -184,11 +184,11 @@ def test_what_the_centre_says_of_the_token_reaches_the_technician(
 
 
 def test_any_other_refusal_keeps_the_centres_words_and_hint(door: Door, box: Path) -> None:
-    door.status, door.problem = 422, {"code": "INVALID_NAME", "detail": "A name has…", "hint": "Use small letters."}
+    door.status, door.problem = 422, {"code": "INVALID_CSR", "detail": "A request has…", "hint": "Use P-256."}
     error = refused(box, door.token())
     assert error.code == "REFUSED"
-    assert "A name has" in str(error)
-    assert error.hint == "Use small letters."
+    assert "A request has" in str(error)
+    assert error.hint == "Use P-256."
 
 
 def test_a_refusal_that_is_not_json_is_a_refusal(door: Door, box: Path) -> None:

@@ -172,6 +172,12 @@ def test_a_node_that_fails_by_accident_tries_again(bench: Bench) -> None:
     assert bench.applied == [1]
 
 
+def test_a_refusal_is_followed_by_a_question_soon_and_a_repeated_offer_by_a_pause(bench: Bench) -> None:
+    bench.refuse[1] = PolicyError("it does not compile")
+    assert bench.offer(bundle(MESH, 1)) == 1.0
+    assert bench.duty.step() == 60.0
+
+
 def test_a_disk_that_does_not_take_the_policy_is_told_and_tried_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
