@@ -51,8 +51,11 @@ def main() -> int:
         return 1
     finally:
         _clean(folder, keep=options.keep)
+    if not options.once:
+        _write(f"demo: stopped after {tally.sent} images, {tally.lost} of them on their way; nothing is left running")
+        return 0
     _write(f"demo: {tally}")
-    return 0 if tally.whole or not options.once else 1
+    return 0 if tally.whole else 1
 
 
 def _tell(folder: Path, narrator: Narrator, *, once: bool) -> Tally:
@@ -108,6 +111,7 @@ def _go_on(story: Story, narrator: Narrator) -> None:
                 story.look()
                 time.sleep(0.5)
         narrator.happened(f"all files were sent once more: {story.ledger.tally()}")
+        story.forget(batch)
 
 
 def _clean(folder: Path, *, keep: bool) -> None:

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from provisioning.demo.narrator import Scene
 
-_LINES = 14
+_LINES = 60
+_OTHER_ROWS = 24
 _STALE_SECONDS = 5.0
 
 
@@ -26,6 +27,7 @@ class LiveNarrator:
     def __init__(self, console: Console) -> None:
         self._lines: deque[str] = deque(maxlen=_LINES)
         self._scene: Scene | None = None
+        self._console = console
         self._live = Live(Text("starting ..."), console=console, refresh_per_second=4, get_renderable=self._draw)
 
     def happened(self, what: str) -> None:
@@ -37,7 +39,13 @@ class LiveNarrator:
         self._scene = scene
 
     def _draw(self) -> Group:
-        recent = Panel(Text("\n".join(self._lines) or "starting ..."), title="what just happened", title_align="left")
+        room = max(3, min(self._console.height - _OTHER_ROWS, 14))
+        lines = list(self._lines)[-room:]
+        recent = Panel(
+            Text("\n".join(lines) or "starting ...", no_wrap=True, overflow="ellipsis"),
+            title="what just happened",
+            title_align="left",
+        )
         if self._scene is None:
             return Group(recent)
         return Group(_where(self._scene), _programs(self._scene), _fleet(self._scene), _numbers(self._scene), recent)

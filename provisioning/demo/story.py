@@ -51,10 +51,17 @@ class Story:
         reasons: dict[str, int] = {}
         for left_out in batch.left_out:
             reasons[left_out.reason] = reasons.get(left_out.reason, 0) + 1
-        why = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+        why = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
         files = len(batch.images) + len(batch.left_out)
-        self._narrator.happened(f"of the {files} files that pydicom ships, {len(batch.images)} can be sent ({why})")
+        self._narrator.happened(
+            f"of the {files} files that pydicom ships, {len(batch.images)} can be sent (left out: {why})"
+        )
         return batch
+
+    def forget(self, batch: Batch) -> None:
+        """Delete the files of a batch that was sent."""
+        for image in batch.images:
+            image.path.unlink()
 
     def send(self, images: Sequence[Image]) -> None:
         """Hand the images to all nodes at once, each its share."""
@@ -65,8 +72,8 @@ class Story:
                 share = images[number :: len(doors)]
                 if share:
                     at_work.append((site, node, share, stack.enter_context(_modality(node, share))))
-            for site, node, share, sending in at_work:
-                self._note(site, node, share, sending)
+            taken = [self._note(site, node, share, sending) for site, node, share, sending in at_work]
+        self._narrator.happened(f"from the modality: {', '.join(taken)}")
         self._show()
 
     def wait_delivered(self) -> bool:
@@ -102,13 +109,13 @@ class Story:
                 self._look_at_centre()
         self._show()
 
-    def _note(self, site: Site, node: Edge, share: Sequence[Image], sending: Sending) -> None:
-        # All of the share counts as sent: that DCMTK can send each of them is known from the plain sink.
+    def _note(self, site: Site, node: Edge, share: Sequence[Image], sending: Sending) -> str:
+        # All of the share counts as sent: that the modality can send each of them is known from the plain sink.
         self.ledger.note_sent(site.name, share)
         report = sending.report()
-        self._narrator.happened(f"{node.name} took {len(report.succeeded)} of {len(share)} images from the modality")
         for failed in report.failed:
             self._narrator.happened(f"{node.name} did not take {failed.path.name}: {failed.status}")
+        return f"{node.name} took {len(report.succeeded)} of {len(share)}"
 
     def _wait(self, done: Callable[[], bool], look: Callable[[], None]) -> bool:
         deadline = time.monotonic() + WAIT_SECONDS

@@ -5,6 +5,7 @@ A receiver may write a file meta group of its own (PS3.10 7.1); what must not ch
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,11 @@ class Part10:
     transfer_syntax_uid: str
     data_set: bytes
     """Everything behind the file meta group, untouched."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the data set."""
+        return hashlib.sha256(self.data_set).hexdigest()
 
 
 def split_part10(raw: bytes) -> Part10:

@@ -35,12 +35,12 @@ class Image:
 
     path: Path
     sop_instance_uid: str
-    on_the_wire: Mapping[str, bytes]
-    """The data set in each transfer syntax that a receiver can make DCMTK choose for it."""
+    on_the_wire: Mapping[str, str]
+    """SHA-256 of the data set in each transfer syntax that a receiver can make DCMTK choose for it."""
 
     def arrived_whole_as(self, part: Part10) -> bool:
         """Whether what a receiver holds is, byte for byte, what DCMTK sends in that transfer syntax."""
-        return self.on_the_wire.get(part.transfer_syntax_uid) == part.data_set
+        return self.on_the_wire.get(part.transfer_syntax_uid) == part.digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def _match(
         if copy not in references[0]:
             unsent.append(LeftOut(name=copy.name[4:], reason="the modality cannot send it"))
             continue
-        on_the_wire = {part.transfer_syntax_uid: part.data_set for part in parts}
+        on_the_wire = {part.transfer_syntax_uid: part.digest for part in parts}
         images.append(Image(path=copy, sop_instance_uid=parts[0].sop_instance_uid, on_the_wire=on_the_wire))
     return tuple(images), tuple(unsent)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from provisioning.demo.ledger import Ledger
@@ -9,7 +10,17 @@ from provisioning.local.dataset import Part10
 from provisioning.local.images import Image
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
-IMAGE = Image(path=Path("one.dcm"), sop_instance_uid="1.2.3", on_the_wire={EXPLICIT: b"bytes", IMPLICIT: b"others"})
+
+
+def digest(data_set: bytes) -> str:
+    return hashlib.sha256(data_set).hexdigest()
+
+
+IMAGE = Image(
+    path=Path("one.dcm"),
+    sop_instance_uid="1.2.3",
+    on_the_wire={EXPLICIT: digest(b"bytes"), IMPLICIT: digest(b"others")},
+)
 
 
 def part(data_set: bytes, syntax: str = EXPLICIT) -> Part10:
