@@ -59,6 +59,7 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
     enrolment = EnrolmentService(database, sites, nodes, policies, audit, keys, endpoints, clock)
     users = UserService(database, audit, clock)
     ages = AgeService(clock)
+    presence = PresenceService(database, ages, clock)
     feed = FeedService(database, clock)
     live = LiveHub(feed)
     provisions = Provisions(
@@ -70,7 +71,7 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
         enrolment,
         users,
         users.authenticator(),
-        FleetService(database, sites, nodes, policies),
+        FleetService(database, sites, nodes, policies, presence),
         StudyService(database, ages),
         feed,
         live,
@@ -90,7 +91,7 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
         push_batch=_push_batch(InboxService(database, clock, committed=live.committed)),
         live=live,
         nudges=NudgeService(database, sites, board),
-        presence=PresenceService(database, ages, clock),
+        presence=presence,
         provisions=provisions,
     )
 

@@ -17,7 +17,7 @@ class LiveLine(BaseModel):
     sequence: int
     at: datetime
     kind: str
-    """study_changed | many_studies_changed"""
+    """study_changed | many_studies_changed | node_presence"""
     body: dict[str, Any]
 
 

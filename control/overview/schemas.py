@@ -16,6 +16,8 @@ class FleetNode(NodeItem):
 
     policy_state: str
     """none (nothing published) | unknown (not heard of) | pending | applied | rejected"""
+    presence: str
+    """What the broker last said: online | offline, or empty. A hint; `state` follows the node's own word."""
 
 
 class FleetSite(BaseModel):
@@ -32,7 +34,14 @@ class FleetSite(BaseModel):
 
 def fleet_site(view: SiteView, now: datetime) -> FleetSite:
     """A site as it is shown at this moment."""
-    nodes = [FleetNode(**dict(node_item(node, now)), policy_state=policy_state(view, node)) for node in view.nodes]
+    nodes = [
+        FleetNode(
+            **dict(node_item(node, now)),
+            policy_state=policy_state(view, node),
+            presence=view.presence.get(node.id, ""),
+        )
+        for node in view.nodes
+    ]
     reports = [node.report for node in view.nodes if node.report is not None]
     return FleetSite(
         site=view.site.name,

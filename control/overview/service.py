@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from control.broker.service import PresenceService
 from control.db.session import Database
 from control.nodes.reports import NodeFacts, PolicyPlace
 from control.nodes.service import NodeService
@@ -19,16 +20,26 @@ class SiteView:
     site: SiteFacts
     wanted: PolicyPlace | None
     nodes: tuple[NodeFacts, ...]
+    presence: Mapping[str, str]
+    """Node id -> what the broker last said of it: online | offline."""
 
 
 class FleetService:
     """Reads the other slices in one snapshot."""
 
-    def __init__(self, database: Database, sites: SiteService, nodes: NodeService, policies: PolicyService) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sites: SiteService,
+        nodes: NodeService,
+        policies: PolicyService,
+        presence: PresenceService,
+    ) -> None:
         self._database = database
         self._sites = sites
         self._nodes = nodes
         self._policies = policies
+        self._presence = presence
 
     async def page(self, *, after: str, limit: int) -> Sequence[SiteView]:
         """Sites by name, behind `after`."""
@@ -36,11 +47,13 @@ class FleetService:
             sites = await self._sites.list_in(session, after=after, limit=limit)
             nodes = await self._nodes.of_sites(session, sites)
             wanted = await self._policies.wanted(session, [site.id for site in sites])
+            presence = await self._presence.of_nodes(session, [node.id for node in nodes])
         return [
             SiteView(
                 site=site,
                 wanted=_place(wanted.get(site.id)),
                 nodes=tuple(node for node in nodes if node.site == site.name),
+                presence=presence,
             )
             for site in sites
         ]

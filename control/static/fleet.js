@@ -83,7 +83,7 @@ function nodeRow(node, since) {
   const count = (value) => (report ? value : "unknown");
   return el("tr", { class: fresh ? "" : "stale" },
     el("td", {}, node.name, report ? el("span", { class: "hint" }, report.dicom_endpoint) : null),
-    el("td", {}, stateBadge(node, fresh)),
+    el("td", {}, stateBadge(node, fresh), presenceHint(node, fresh)),
     el("td", { title: node.last_contact_at || "" }, age(ageNow(node, since))),
     el("td", {}, policyCell(node)),
     el("td", { class: "number" }, count(report?.deliveries_waiting)),
@@ -98,6 +98,13 @@ function stateBadge(node, fresh) {
   if (node.age_seconds === null) return badge("stale", "○", "not heard of yet");
   if (!fresh) return badge("stale", "◌", `unknown since ${moment(node.last_contact_at)}`);
   return badge("good", "●", "online");
+}
+
+/** The broker's word counts only where it differs from the node's own. */
+function presenceHint(node, fresh) {
+  if (fresh && node.presence === "offline") return el("span", { class: "hint" }, "left the broker");
+  if (!fresh && node.presence === "online") return el("span", { class: "hint" }, "still connected to the broker");
+  return null;
 }
 
 function policyCell(node) {

@@ -94,15 +94,22 @@ function remember(uid) {
 function tell(line) {
   const { body } = line;
   const list = byId("lines");
-  const what = line.kind === "study_changed"
-    ? [["received", "received"], ["delivered", "delivered"], ["retrying", "to be tried again"], ["parked", "parked"]]
-      .filter(([name]) => body[name]).map(([name, word]) => `${body[name]} ${word}`).join(", ")
-    : `${body.studies} studies changed`;
+  const what = wordsOf(line);
   const uid = body.study_instance_uid;
   list.prepend(el("li", {}, el("time", { datetime: line.at }, clock(line.at)), el("b", {}, body.site), ` ${what} `,
     uid ? el("button", { type: "button", class: "plain uid", onclick: () => openStudy(uid) }, uid) : null));
   while (list.children.length > LINES) list.lastChild.remove();
-  if (uid !== undefined) { studyChanged(uid); refreshTrace(uid); } else refetchAll();
+  if (uid !== undefined) { studyChanged(uid); refreshTrace(uid); }
+  else if (line.kind === "node_presence") refreshFleet();
+  else refetchAll();
+}
+
+const COUNTED = [["received", "received"], ["delivered", "delivered"], ["retrying", "to be tried again"], ["parked", "parked"]];
+
+function wordsOf({ kind, body }) {
+  if (kind === "node_presence") return body.state === "online" ? "a node reached the broker" : "a node left the broker";
+  if (kind === "many_studies_changed") return `${body.studies} studies changed`;
+  return COUNTED.filter(([name]) => body[name]).map(([name, word]) => `${body[name]} ${word}`).join(", ");
 }
 
 function refetchAll() {

@@ -145,7 +145,10 @@ function drawHeard() {
   const since = (performance.now() - fetchedAt) / 1000;
   const silent = heard.filter((site) => site.state === "silent" || site.state === "never");
   fill(byId("heard"), silent.map((site) => {
-    const word = site.last_heard_at ? `last heard of ${age(site.age_seconds + since)} (${moment(site.last_heard_at)})` : "not heard of yet";
-    return notice("warn", `${site.site}: ${plural(site.silent_nodes, "node is", "nodes are")} silent; the site was ${word}.`, "What happened there since then is not in this list. The site itself goes on receiving and delivering.");
+    const all = site.silent_nodes === site.nodes;
+    const word = !site.last_heard_at ? "no node was heard of yet"
+      : all ? `last heard of ${age(site.age_seconds + since)} (${moment(site.last_heard_at)})`
+        : `silent: ${site.silent_nodes} of ${plural(site.nodes, "node", "nodes")}`;
+    return notice("warn", `${site.site}: ${word}.`, `What happened ${all ? "there" : "at a silent node"} since then is not in this list. The site itself goes on receiving and delivering.`);
   }));
 }

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiomqtt import Client, ProtocolVersion
+from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
 
 from control.broker.link import BrokerLink, client_tls
@@ -23,6 +25,7 @@ from control.broker.service import NudgeService, PresenceService
 from control.clock import utcnow
 from control.db.session import Database
 from control.enrolment import ca_files
+from control.enrolment.ca import Authority
 from control.enrolment.own_certificates import OwnCertificates, issue_own, issue_server
 from control.fleet.heard import AgeService
 from control.live.service import FeedService
@@ -31,46 +34,89 @@ from control.policies.board import PolicyBoard
 from control.sites.models import Site
 from control.sites.service import SiteService
 from mesh.topics import NodePlace, policy_topic, presence_topic
+from provisioning.local.program import find_program
+from tests.real_programs import require
 
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+ACCESS = Path(__file__).parents[3] / "provisioning" / "broker.acl"
+"""The mesh's own rules: the control plane writes nudges only, a node its own presence only."""
+
+CONFIGURATION = """
+listener {port} 127.0.0.1
+cafile {folder}/tls/ca.pem
+certfile {folder}/broker/broker.pem
+keyfile {folder}/broker/broker-key.pem
+require_certificate true
+use_identity_as_username true
+acl_file {folder}/broker/acl
+persistence false
+max_queued_messages 0
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerPlace:
+    """Where a broker is, with everything that it and its clients need. It does not run by itself."""
+
+    folder: Path
+    port: int
+    authority: Authority
+    own: OwnCertificates
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Mosquitto as a mesh has it. It forgets everything when it stops."""
+        require("mosquitto")
+        program = find_program("mosquitto", package="mosquitto")
+        running = subprocess.Popen(
+            [program, "-c", str(self.folder / "mosquitto.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            yield
+        finally:
+            running.terminate()
+            running.wait(10)
+
+    def link_tls(self) -> ssl.SSLContext:
+        """What the control plane itself shows."""
+        client = self.own.client
+        return client_tls(ca_file=self.own.ca_file, certificate_file=client.certificate_file, key_file=client.key_file)
+
+    @asynccontextmanager
+    async def client(self, name: str) -> AsyncIterator[Client]:
+        """A client of the mesh with this name in its certificate, as soon as the broker takes it."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate, key_file = self.folder / f"{name}.pem", self.folder / f"{name}-key.pem"
+        certificate.write_bytes(self.authority.sign_service(key.public_key(), name, utcnow()).pem)
+        key_file.write_bytes(ca_files.private_pem(key))
+        context = client_tls(ca_file=self.own.ca_file, certificate_file=certificate, key_file=key_file)
+        async with asyncio.timeout(15):
+            while not _listens(self.port):  # noqa: ASYNC110 - another process does it
+                await asyncio.sleep(0.05)
+        async with Client("127.0.0.1", self.port, protocol=ProtocolVersion.V5, tls_context=context) as client:
+            yield client
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> OwnCertificates:
-    """The control plane's certificates and the broker's, of one mesh."""
+def place(tmp_path: Path) -> BrokerPlace:
+    """A broker that can be started, of a mesh of its own."""
     keys = ca_files.load_or_create(tmp_path / "ca", None, utcnow())
     (tmp_path / "broker").mkdir()
     issue_server(tmp_path / "broker", "broker", keys.authority, ("127.0.0.1",), utcnow())
-    return issue_own(tmp_path / "tls", keys.authority, "127.0.0.1", utcnow())
-
-
-@pytest.fixture
-def port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
-@contextmanager
-def broker(folder: Path, own: OwnCertificates, port: int) -> Iterator[None]:
-    """Mosquitto that takes only clients of the mesh."""
-    if MOSQUITTO is None:
-        if os.environ.get("SKERRY_REQUIRE_ALL"):
-            pytest.fail("mosquitto is not installed")
-        pytest.skip("mosquitto is not installed")
-    config = folder / "mosquitto.conf"
-    config.write_text(
-        f"listener {port} 127.0.0.1\ncafile {own.ca_file}\ncertfile {folder}/broker/broker.pem\n"
-        f"keyfile {folder}/broker/broker-key.pem\nrequire_certificate true\nuse_identity_as_username true\n"
-        "max_queued_messages 0\nuser root\n"
-    )
-    running = subprocess.Popen([MOSQUITTO, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        running.terminate()
-        running.wait(10)
+        port: int = probe.getsockname()[1]
+    access = tmp_path / "broker" / "acl"
+    access.write_text(ACCESS.read_text())
+    access.chmod(0o600)
+    running_as = "user root\n" if os.getuid() == 0 else ""
+    (tmp_path / "mosquitto.conf").write_text(CONFIGURATION.format(port=port, folder=tmp_path) + running_as)
+    own = issue_own(tmp_path / "tls", keys.authority, "127.0.0.1", utcnow())
+    return BrokerPlace(folder=tmp_path, port=port, authority=keys.authority, own=own)
 
 
 @asynccontextmanager
@@ -81,22 +127,6 @@ async def linked(link: BrokerLink) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-@asynccontextmanager
-async def somebody(own: OwnCertificates, port: int) -> AsyncIterator[Client]:
-    """Another client of the mesh, as soon as the broker takes it."""
-    context = client_tls(
-        ca_file=own.ca_file, certificate_file=own.client.certificate_file, key_file=own.client.key_file
-    )
-    async with asyncio.timeout(15):
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            await asyncio.sleep(0.05)
-    async with Client("127.0.0.1", port, protocol=ProtocolVersion.V5, tls_context=context) as client:
-        yield client
 
 
 async def told(client: Client, topic: str) -> dict[str, int]:
@@ -124,28 +154,24 @@ async def mesh(database: Database) -> Database:
     return database
 
 
-def link_of(database: Database, board: PolicyBoard, own: OwnCertificates, port: int) -> BrokerLink:
+def link_of(database: Database, board: PolicyBoard, place: BrokerPlace) -> BrokerLink:
     sites = SiteService(database, None, utcnow)  # type: ignore[arg-type]
     return BrokerLink(
         "127.0.0.1",
-        port,
-        tls=lambda: client_tls(
-            ca_file=own.ca_file, certificate_file=own.client.certificate_file, key_file=own.client.key_file
-        ),
+        place.port,
+        tls=place.link_tls,
         nudges=NudgeService(database, sites, board),
         presence=PresenceService(database, AgeService(utcnow), utcnow),
         first_wait=0.2,
     )
 
 
-async def test_a_published_policy_is_nudged_and_retained(
-    mesh: Database, own: OwnCertificates, port: int, tmp_path: Path
-) -> None:
+async def test_a_published_policy_is_nudged_and_retained(mesh: Database, place: BrokerPlace) -> None:
     board = PolicyBoard()
     board.post({1: (1, 4)})
-    with broker(tmp_path, own, port):
-        async with linked(link_of(mesh, board, own, port)):
-            async with somebody(own, port) as node:
+    with place.running():
+        async with linked(link_of(mesh, board, place)):
+            async with place.client("n1") as node:
                 assert await told(node, policy_topic("north")) == {"generation": 1, "version": 4}
                 board.post({1: (2, 3)})
                 assert await told(node, policy_topic("north")) in (
@@ -153,18 +179,17 @@ async def test_a_published_policy_is_nudged_and_retained(
                     {"generation": 2, "version": 3},
                 )
             await asyncio.sleep(1.5)
-            async with somebody(own, port) as late:
+            async with place.client("n2") as late:
                 assert await told(late, policy_topic("north")) == {"generation": 2, "version": 3}
 
 
-async def test_presence_of_enrolled_nodes_is_kept_and_odd_words_are_not(
-    mesh: Database, own: OwnCertificates, port: int, tmp_path: Path
-) -> None:
-    with broker(tmp_path, own, port):
-        async with linked(link_of(mesh, PolicyBoard(), own, port)), somebody(own, port) as node:
+async def test_presence_of_enrolled_nodes_is_kept_and_odd_words_are_not(mesh: Database, place: BrokerPlace) -> None:
+    with place.running():
+        async with linked(link_of(mesh, PolicyBoard(), place)), place.client("n1") as node:
             box = presence_topic(NodePlace(site="north", node_id="n1"))
             stranger = presence_topic(NodePlace(site="north", node_id="stranger"))
-            await node.publish(stranger, b'{"state": "online", "boot_id": "b9"}', qos=1, retain=True)
+            async with place.client("stranger") as unknown:
+                await unknown.publish(stranger, b'{"state": "online", "boot_id": "b9"}', qos=1, retain=True)
             await node.publish(box, b'{"state": ["online"]}', qos=1)
             for state in ("online", "offline"):
                 await node.publish(box, json.dumps({"state": state, "boot_id": "b1"}).encode(), qos=1, retain=True)
@@ -176,19 +201,19 @@ async def test_presence_of_enrolled_nodes_is_kept_and_odd_words_are_not(
 
 
 async def test_a_broker_that_goes_and_comes_is_noted_once_each_and_told_everything_again(
-    mesh: Database, own: OwnCertificates, port: int, tmp_path: Path
+    mesh: Database, place: BrokerPlace
 ) -> None:
     board = PolicyBoard()
     board.post({1: (1, 1)})
     with capture_logs() as logs:
-        async with linked(link_of(mesh, board, own, port)):
+        async with linked(link_of(mesh, board, place)):
             await asyncio.sleep(1.5)  # several tries without a broker
-            with broker(tmp_path, own, port):
-                async with somebody(own, port) as node:
+            with place.running():
+                async with place.client("n1") as node:
                     assert await told(node, policy_topic("north")) == {"generation": 1, "version": 1}
             await asyncio.sleep(0.5)
-            with broker(tmp_path, own, port):  # without persistence: it has forgotten everything
-                async with somebody(own, port) as node:
+            with place.running():  # without persistence: it has forgotten everything
+                async with place.client("n1") as node:
                     assert await told(node, policy_topic("north")) == {"generation": 1, "version": 1}
     words = [entry["event"] for entry in logs if entry["event"].startswith("broker.")]
     assert words[:4] == ["broker.away", "broker.connected", "broker.away", "broker.connected"]
