@@ -109,3 +109,11 @@ def test_a_missing_program_is_named_with_its_package() -> None:
     with pytest.raises(ProgramMissing) as missing:
         find_program("no-such-program-here", package="no-such-package")
     assert "apt-get install no-such-package" in missing.value.hint
+
+
+def test_a_program_of_the_same_name_in_the_virtual_environment_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = str(Path(sys.prefix) / "bin")
+    monkeypatch.setenv("PATH", own)
+    assert (Path(own) / "storescp").exists()  # pynetdicom's
+    with pytest.raises(ProgramMissing):
+        find_program("storescp", package="dcmtk")
