@@ -31,19 +31,28 @@ STOP_SECONDS = 12.0
 
 
 def find_program(program: str, *, package: str) -> str:
-    """The full path of an installed program; Debian's sbin folders count also when PATH lacks them.
+    """The full path of a program of the operating system; Debian's sbin folders count also when PATH lacks them.
 
-    Our own environment's scripts do not count: pynetdicom has a `storescp` of its own there.
+    The virtual environment does not: pynetdicom brings programs there with the same names as DCMTK's.
 
     Raises:
         ProgramMissing: it is not installed; the error names the Debian package.
     """
     own = {str(Path(sys.prefix) / "bin"), str(Path(sys.executable).parent)}
-    folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder not in own]
-    path = shutil.which(program, path=os.pathsep.join([*folders, "/usr/sbin", "/sbin"]))
+    folders = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin", "/sbin"]
+    path = shutil.which(program, path=os.pathsep.join(folder for folder in folders if folder not in own))
     if path is None:
         raise ProgramMissing(program, package)
     return path
+
+
+def is_installed(program: str) -> bool:
+    """Whether `find_program` would find it."""
+    try:
+        find_program(program, package="")
+    except ProgramMissing:
+        return False
+    return True
 
 
 class Program:
