@@ -56,9 +56,11 @@ class PushEvents:
 
     def _send(self, events: tuple[Event, ...]) -> float:
         epoch, first, last = self._outbox.epoch, events[0].sequence, events[-1].sequence
-        highest = max(last, self._highest_sent(epoch))
-        # Before it is sent, so that an ack beyond it can only mean that this buffer is older than the centre.
-        self._outbox.set_note(NOTE_SENT, f"{epoch}:{highest}")
+        highest = self._highest_sent(epoch)
+        if last > highest:
+            # Before it is sent, so that an ack beyond it can only mean that this buffer is older than the centre.
+            self._outbox.set_note(NOTE_SENT, f"{epoch}:{last}")
+            highest = last
         ack = self._push(events).ack_sequence
         self._health.clear(conditions.CENTRE_INCOMPATIBLE.code)
         if ack > highest:

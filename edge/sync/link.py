@@ -31,7 +31,7 @@ from edge.sync.uplink import Connect, Uplink
 from mesh.v1.common_pb2 import PolicyBundle
 from mesh.v1.sync_pb2 import PolicyStatus
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 3.0
 
 
 class Link:
@@ -111,9 +111,9 @@ class Link:
         self._stopping.set()
         for loop in self._loops.values():
             loop.stop()
+        self._road.close()
         if self._nudge is not None:
             self._nudge.stop()
-        self._road.close()
         deadline = time.monotonic() + STOP_SECONDS
         for loop in self._loops.values():
             loop.join(max(0.0, deadline - time.monotonic()))

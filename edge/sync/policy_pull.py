@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import assert_never
 
 import structlog
@@ -216,12 +216,12 @@ class LookForPolicy:
 
 
 def error_text(error: PolicyError) -> str:
-    """The refusal as people read it, with line and column where they are known."""
-    diagnostics: Iterable[object] = getattr(error, "diagnostics", ())
+    """The refusal as people read it, each error with its line, its column and what to write instead."""
     lines = [str(error)]
-    for found in diagnostics:
-        line, column = getattr(found, "line", 0), getattr(found, "column", 0)
-        lines.append(f"line {line}, column {column}: {getattr(found, 'message', found)}")
+    for found in error.diagnostics:
+        if found.severity == "error":
+            place = f"line {found.line}, column {found.column}: " if found.line else ""
+            lines.append(f"{place}{found.message} {found.hint}".rstrip())
     return "\n".join(lines)
 
 

@@ -122,7 +122,7 @@ def test_a_node_is_online_and_says_goodbye(broker: MosquittoBroker, control: Wat
     node = Node(broker.endpoint)
     until(lambda: control.states() == ["online"])
     node.nudge.stop()
-    until(lambda: control.states() == ["online", "offline"], seconds=2)
+    until(lambda: control.states() == ["online", "offline"], seconds=10)
     assert control.heard[0][1] == {"state": "online", "boot_id": "boot-1"}
 
 
@@ -142,7 +142,7 @@ def test_a_nudge_wakes_the_node(broker: MosquittoBroker, control: Watcher) -> No
     until(lambda: node.nudges >= 1)
     before = node.nudges
     control.nudge("north", 5)
-    until(lambda: node.nudges > before, seconds=3)
+    until(lambda: node.nudges > before, seconds=10)
     node.nudge.stop()
 
 
@@ -195,7 +195,7 @@ def test_without_a_broker_the_node_starts_and_stops_at_once() -> None:
     (condition,) = node.board.current()
     assert condition.severity == "low"
     node.nudge.stop()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     assert node.codes() == set()
 
 

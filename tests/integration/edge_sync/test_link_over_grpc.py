@@ -82,7 +82,7 @@ def running(data_dir: Path, identity: NodeIdentity) -> Iterator[Node]:
     finally:
         began = time.monotonic()
         node.link.stop()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 8
 
 
 @pytest.fixture
@@ -117,14 +117,14 @@ def test_a_new_event_travels_at_once(tmp_path: Path, server: GrpcControl, twin: 
     with running(tmp_path, MESH.identity(grpc_endpoint=server.endpoint)) as node:
         until(lambda: twin.statuses)
         node.outbox.add(1)
-        until(lambda: twin.applied == 1, seconds=2)
+        until(lambda: twin.applied == 1, seconds=10)
 
 
 def test_a_published_policy_comes_by_the_long_poll(tmp_path: Path, server: GrpcControl, twin: ControlTwin) -> None:
     with running(tmp_path, MESH.identity(grpc_endpoint=server.endpoint)) as node:
         until(lambda: "pull_policy" in twin.calls)
         twin.publish(bundle(MESH, 1))
-        until(lambda: node.applied == [1], seconds=3)
+        until(lambda: node.applied == [1], seconds=10)
 
 
 def test_a_refused_policy_is_told_to_the_centre_with_its_reason(

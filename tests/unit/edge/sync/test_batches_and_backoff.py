@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.model import OutboxEvent
@@ -80,6 +80,7 @@ def test_one_event_over_a_mebibyte_travels_alone() -> None:
     assert [event.sequence for event in batch.events] == [1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 400_000), max_size=12), st.integers(1, 12))
 def test_batches_keep_order_lose_nothing_and_stay_within_bounds(sizes: list[int], limit: int) -> None:
     waiting = [stored(number, reason="x" * size) for number, size in enumerate(sizes, 1)]

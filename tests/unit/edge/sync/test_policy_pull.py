@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import PolicyError
+from edge.errors import Diagnostic, PolicyError
 from edge.health import HealthBoard
 from edge.sync.conditions import LinkHealth
 from edge.sync.policy_pull import PullPolicy
@@ -106,6 +106,23 @@ def test_a_refused_policy_is_told_remembered_and_leaves_the_active_one(bench: Be
     assert "Modalityy" in status.error
     assert bench.on_disk() == 1
     assert bench.codes() == {"policy-refused"}
+
+
+def test_the_refusal_names_every_error_with_line_and_column_and_no_warning(bench: Bench) -> None:
+    bench.refuse[1] = PolicyError(
+        "2 errors",
+        diagnostics=(
+            Diagnostic(severity="error", line=4, column=9, message="no such attribute.", hint="Did you mean Modality?"),
+            Diagnostic(severity="warning", line=5, column=1, message="no route uses it"),
+            Diagnostic(severity="error", line=0, column=0, message="it cannot be read"),
+        ),
+    )
+    bench.offer(bundle(MESH, 1))
+    assert bench.duty.state().error.split("\n") == [
+        "2 errors",
+        "line 4, column 9: no such attribute. Did you mean Modality?",
+        "it cannot be read",
+    ]
 
 
 def test_a_refused_policy_is_not_tried_again_also_after_a_restart(bench: Bench) -> None:
