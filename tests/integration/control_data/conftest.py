@@ -1,9 +1,8 @@
-"""The control plane's database on both engines, with the real schema."""
+"""The control plane's database on both engines, with the real schema, and the real program."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,23 +11,18 @@ import pytest
 
 from control.db.session import Database, open_database
 from control.db.upgrade import upgrade
-from tests.postgres_server import drop_database, make_database, postgres_programs, running_postgres
+from tests.control_fixtures import control, postgres_server
+from tests.postgres_server import drop_database, make_database
 
-TEMPLATE = "skerry_template"
+__all__ = ["control", "postgres_server"]
 
 
 @pytest.fixture(scope="session")
-def postgres_template() -> Iterator[str]:
-    """A running server with one migrated database, from which each test's own one is copied."""
-    programs = postgres_programs()
-    if programs is None:
-        if os.environ.get("SKERRY_REQUIRE_ALL"):
-            pytest.fail("PostgreSQL is not installed")
-        pytest.skip("PostgreSQL is not installed")
-    with running_postgres(programs) as server:
-        url = make_database(server, TEMPLATE)
-        asyncio.run(_migrate(url))
-        yield server
+def postgres_template(postgres_server: str) -> str:
+    """One migrated database, from which each test's own one is copied: quicker than migrating each."""
+    name = f"template_{uuid.uuid4().hex}"
+    asyncio.run(_migrate(make_database(postgres_server, name)))
+    return name
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -37,9 +31,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'control.db'}"
         return
-    server: str = request.getfixturevalue("postgres_template")
-    name = f"test_{uuid.uuid4().hex}"
-    yield make_database(server, name, TEMPLATE)
+    server: str = request.getfixturevalue("postgres_server")
+    template: str = request.getfixturevalue("postgres_template")
+    name = f"data_{uuid.uuid4().hex}"
+    yield make_database(server, name, template)
     drop_database(server, name)
 
 
