@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -20,6 +21,10 @@ from mesh.v1.sync_pb2 import (
     ReportStatusResponse,
 )
 from mesh.v1.sync_pb2_grpc import EdgeSyncStub
+
+# gRPC's core writes handshake failures to stderr in a format of its own, between our JSON lines; what they mean is
+# told by edge.sync.diagnosis. Read when the first channel is made; whoever debugs gRPC itself sets another value.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 DEADLINE_SECONDS = 30.0
 

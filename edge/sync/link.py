@@ -86,18 +86,7 @@ class Link:
                 now=now,
             )
         )
-        duties.append(
-            RenewCertificate(
-                data_dir=data_dir,
-                identity=identity,
-                uplink=self._road,
-                connect=connect,
-                adopt=self._adopt,
-                health=self._health,
-                now=now,
-                chance=random.random,
-            )
-        )
+        duties.append(self._renewal_duty(data_dir, connect, now))
         self._loops = {duty.name: self._loop(duty) for duty in duties}
 
     def start(self) -> None:
@@ -131,6 +120,18 @@ class Link:
             running=running,
             apply_policy=apply_policy,
             on_change=lambda: self._wake("status"),
+        )
+
+    def _renewal_duty(self, data_dir: Path, connect: Connect, now: Callable[[], datetime]) -> RenewCertificate:
+        return RenewCertificate(
+            data_dir=data_dir,
+            identity=self._identity,
+            uplink=self._road,
+            connect=connect,
+            adopt=self._adopt,
+            health=self._health,
+            now=now,
+            chance=random.random,
         )
 
     def _loop(self, duty: Duty) -> DutyLoop:
