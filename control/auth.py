@@ -8,9 +8,6 @@ Works for HTTP and for WebSocket routes. A cookie alone never changes anything: 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -19,34 +16,11 @@ from starlette.requests import HTTPConnection
 
 from control.errors import CrossSiteRequest, Forbidden, NotAuthenticated
 from control.injection import provided
+from control.principals import Authenticator as Authenticator
+from control.principals import Principal, Role
 
 SESSION_COOKIE = "skerry_session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class Role(StrEnum):
-    """What a caller may do."""
-
-    VIEWER = "viewer"
-    ADMIN = "admin"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
-    """Who asks."""
-
-    actor: str
-    """As it stands in the audit trail: `user:admin`, `key:nightly-report`."""
-    name: str
-    role: Role
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authenticator:
-    """The two ways to be known. Each gives None for a secret that opens nothing."""
-
-    by_session: Callable[[str], Awaitable[Principal | None]]
-    by_api_key: Callable[[str], Awaitable[Principal | None]]
 
 
 def refuse_foreign_page(connection: HTTPConnection) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from control.auth import Role
+from control.principals import Role
 
 
 class Credentials(BaseModel):

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import IntegrityError
 
 from control.audit.service import AuditService
-from control.auth import Authenticator, Principal, Role
 from control.clock import Clock
 from control.db.session import Database
 from control.errors import NameTaken, NotFound, WrongCredentials
 from control.names import checked_name
+from control.principals import Authenticator, Principal, Role
 from control.users import repository, secrets
 from control.users.models import ApiKey, LoginSession, User
 

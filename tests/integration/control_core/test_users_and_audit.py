@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from control.audit.service import AuditService
-from control.auth import Authenticator, Role
 from control.errors import NameTaken, WrongCredentials
 from control.first_start import ensure_first_user
+from control.principals import Authenticator, Role
 from control.services import Core
 from tests.control_fixtures import FakeClock
 
