@@ -5,8 +5,8 @@ import { byId, el, fill } from "./dom.js";
 import { hideFleet, refreshFleet, showFleet } from "./fleet.js";
 import { clock } from "./format.js";
 import { follow } from "./live.js";
-import { offerSites, readAddress, showSearch, studyChanged } from "./search.js";
-import { closeTrace, openTrace, refreshTrace, showTrace } from "./trace.js";
+import { offerSites, readAddress, searchAgain, showSearch, studyChanged } from "./search.js";
+import { closeTrace, openTrace, refreshTrace, showTrace, traceChanged } from "./trace.js";
 
 const LINES = 40;
 const LINK = { live: ["good live", "live"], polling: ["busy", "asking every 5 s"], lost: ["bad", "link lost, trying again"] };
@@ -99,7 +99,7 @@ function tell(line) {
   list.prepend(el("li", {}, el("time", { datetime: line.at }, clock(line.at)), el("b", {}, body.site), ` ${what} `,
     uid ? el("button", { type: "button", class: "plain uid", onclick: () => openStudy(uid) }, uid) : null));
   while (list.children.length > LINES) list.lastChild.remove();
-  if (uid !== undefined) { studyChanged(uid); refreshTrace(uid); }
+  if (uid !== undefined) { studyChanged(uid); traceChanged(uid); }
   else if (line.kind === "node_presence") refreshFleet();
   else refetchAll();
 }
@@ -113,7 +113,7 @@ function wordsOf({ kind, body }) {
 }
 
 function refetchAll() {
-  readAddress();
+  searchAgain();
   refreshFleet();
   refreshTrace();
 }

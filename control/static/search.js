@@ -43,6 +43,9 @@ export function readAddress() {
   return fetchPage(null);
 }
 
+/** Ask the same again, and leave alone what somebody types meanwhile. */
+export const searchAgain = () => fetchPage(null);
+
 function filters() {
   const fields = byId("filters").elements;
   return Object.fromEntries(FIELDS.map((name) => [name, fields[name].value.trim()]));

@@ -32,9 +32,16 @@ export function closeTrace() {
   onClose();
 }
 
-/** Read the open study again; `uid`: only when it is that one. */
-export async function refreshTrace(uid = null) {
-  if (shown === null || (uid !== null && uid !== shown)) return;
+/** A study changed: when it is the open one it is read again, at most every second. */
+let waiting = null;
+export function traceChanged(uid) {
+  if (uid !== shown || waiting !== null) return;
+  waiting = setTimeout(() => { waiting = null; refreshTrace(); }, 1000);
+}
+
+/** Read the open study again. */
+export async function refreshTrace() {
+  if (shown === null) return;
   const turn = ++asked;
   try {
     const trace = await call(`/studies/${encodeURIComponent(shown || "-")}/trace`);

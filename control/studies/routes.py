@@ -64,7 +64,8 @@ async def search_studies(
     return StudyPage(items=list(items), next_cursor=more, sites_heard=heard)
 
 
-@router.get("/studies/{study_instance_uid}/trace", operation_id="trace_study")
+# `:path`, because a peer may have put a slash where PS3.5 9.1 allows digits and dots; it must be traced too.
+@router.get("/studies/{study_instance_uid:path}/trace", operation_id="trace_study")
 async def trace_study(
     _caller: Viewer,
     studies: Studies,

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -77,6 +78,15 @@ async def test_a_study_is_searched_and_traced_over_rest(browser: httpx2.AsyncCli
     assert [one["deliveries"][0]["state"] for one in trace["instances"]] == ["delivered"]
     instances = (await browser.get("/api/v1/instances", params={"sop_instance_uid": "1.2.3.1.1"})).json()
     assert len(instances["items"]) == 1
+
+
+async def test_a_study_with_an_odd_uid_or_none_is_traced_too(browser: httpx2.AsyncClient, database_url: str) -> None:
+    odd = '../../etc/passwd?#"<b>'
+    await another_replica_takes(database_url, received(1, study=odd), received(2, study=""))
+    for uid, path in ((odd, quote(odd, safe="")), ("", "-")):
+        trace = (await browser.get(f"/api/v1/studies/{path}/trace")).raise_for_status().json()
+        assert trace["study"]["study_instance_uid"] == uid
+        assert len(trace["instances"]) == 1
 
 
 async def test_pages_follow_their_cursor_over_rest(browser: httpx2.AsyncClient, database_url: str) -> None:
