@@ -60,6 +60,18 @@ NO_POLICY = Condition(
     text="No policy is in force; images are kept, and routed when one comes.",
     hint="Publish a policy for this site, or start the node with --policy or --to.",
 )
+IDENTITY_DAMAGED = Condition(
+    code="identity-damaged",
+    severity=Severity.HIGH,
+    text="This node's identity cannot be used, so it has no link; images are received and delivered all the same.",
+    hint="Move DATA_DIR/identity away and enrol this node again with a new token.",
+)
+DESTINATION_UNKNOWN = Condition(
+    code="destination-unknown",
+    severity=Severity.HIGH,
+    text="Deliveries wait for a destination that the policy no longer names.",
+    hint="Name the destination in the policy again; nothing is dropped meanwhile.",
+)
 BUFFER_FAILING = Condition(
     code="buffer-failing",
     severity=Severity.HIGH,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Set
 
 import structlog
 
 from edge import metrics
 from edge.buffer.store import Buffer
-from edge.health import DELIVERIES_PARKED, SPOOL_DAMAGED, HealthBoard
+from edge.health import DELIVERIES_PARKED, DESTINATION_UNKNOWN, SPOOL_DAMAGED, HealthBoard
+from edge.policy.document import Policy
 
 log = structlog.get_logger(__name__)
 ROUND_SECONDS = 2.0
@@ -25,11 +25,12 @@ class Housekeeping:
         self,
         buffer: Buffer,
         health: HealthBoard,
-        keep_delivered: Callable[[], timedelta | None],
+        policy: Callable[[], Policy | None],
         *,
         has_centre: bool,
     ) -> None:
-        self._buffer, self._health, self._keep, self._has_centre = buffer, health, keep_delivered, has_centre
+        self._buffer, self._health, self._policy, self._has_centre = buffer, health, policy, has_centre
+        self._unknown: Set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
@@ -63,13 +64,25 @@ class Housekeeping:
         for condition in self._health.current():
             metrics.HEALTH_CONDITIONS.labels(code=condition.code, severity=condition.severity).inc()
 
+    def _look_for_unknown_destinations(self, policy: Policy) -> None:
+        named = {destination.name for destination in policy.destinations}
+        waiting = self._buffer.waiting_by_destination()
+        unknown = waiting.keys() - named
+        for name in self._unknown - unknown:
+            self._health.clear(DESTINATION_UNKNOWN.code, name)
+        self._unknown = unknown
+        for name in unknown:
+            text = f"{waiting[name]} deliveries wait for {name}, which the policy no longer names."
+            self._health.raise_condition(DESTINATION_UNKNOWN.saying(text, subject=name))
+
     def _run(self) -> None:
         while not self._stopping.wait(ROUND_SECONDS):
             try:
                 self._buffer.expire_leases()
-                keep = self._keep()
-                if keep is not None:
-                    self._buffer.release_delivered(keep)
+                policy = self._policy()
+                if policy is not None:
+                    self._buffer.release_delivered(policy.keep_delivered)
+                    self._look_for_unknown_destinations(policy)
                 if not self._has_centre:
                     self._buffer.forget_events(EVENTS_WITHOUT_CENTRE)
                 self._buffer.bound_wal()

@@ -12,6 +12,7 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from edge.metrics import REGISTRY
+from edge.settings import cannot_listen
 
 Facts = Mapping[str, Any]
 
@@ -28,7 +29,10 @@ class LocalHttp:
             (_Handler,),
             {"alive": staticmethod(alive), "facts": staticmethod(facts), "refresh": staticmethod(refresh)},
         )
-        self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), handler)
+        try:
+            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), handler)
+        except OSError as error:
+            raise cannot_listen(listen, error) from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="local-http", daemon=True)
 

@@ -7,7 +7,6 @@ import os
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +17,7 @@ from edge import metrics
 from edge.buffer.store import Buffer
 from edge.errors import DataDirInUse, PolicyError
 from edge.forward.lanes import Lanes
-from edge.health import NO_POLICY, HealthBoard
+from edge.health import IDENTITY_DAMAGED, NO_POLICY, HealthBoard
 from edge.housekeeping import Housekeeping
 from edge.ingest.custody import Custody
 from edge.ingest.scp import DicomDoor
@@ -28,9 +27,10 @@ from edge.policy.document import Policy, load_policy
 from edge.recovery import Recovered, recover
 from edge.routing import Router
 from edge.settings import EdgeSettings
-from edge.sync.identity import NodeIdentity, load_identity
+from edge.sync.identity import NodeIdentity
 from edge.sync.link import Link
 from edge.sync.policy_store import PolicyStore, policy_label
+from edge.sync.trust import PolicyTrust, load_enrolment
 from mesh.v1.common_pb2 import PolicyBundle
 
 log = structlog.get_logger(__name__)
@@ -49,15 +49,15 @@ class Node:
         self._lock = lock_data_dir(settings.data_dir)
         self._health = HealthBoard()
         self._buffer = Buffer(settings.data_dir)
-        self._identity = load_identity(settings.data_dir)
-        self._follows_centre = local_policy is None and self._identity is not None
+        self._enrolment = load_enrolment(settings.data_dir)
+        self._follows_centre = local_policy is None and self._enrolment.trust is not None
         self._policy_lock = threading.Lock()
         self._policy: Policy | None = local_policy
         self._running_bundle: PolicyBundle | None = None
         self._lanes = Lanes(settings, self._buffer, self._health)
         self._router = Router(self._buffer, self._health, lambda: self._policy, pseudonym_key(settings.data_dir))
         self._housekeeping = Housekeeping(
-            self._buffer, self._health, self._keep_delivered, has_centre=self._identity is not None
+            self._buffer, self._health, lambda: self._policy, has_centre=self._enrolment.trust is not None
         )
         self._door = DicomDoor(settings, Custody(self._buffer, self._health, settings.min_free_bytes))
         self._http = LocalHttp(settings.http, alive=self.alive, facts=self.facts, refresh=self._housekeeping.refresh)
@@ -67,8 +67,7 @@ class Node:
     def start(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """Return when modalities can send: the addresses of the DICOM door and of the local HTTP."""
         metrics.BUILD_INFO.labels(version=version("skerry")).set(1)
-        if self._follows_centre and self._identity is not None:
-            self._take_up_last_good(self._identity)
+        self._take_up_last_good()
         self.recover()
         if self._policy is not None:
             self._lanes.match(self._policy.destinations)
@@ -76,9 +75,11 @@ class Node:
         self._housekeeping.start()
         self._http.start()
         self._dicom_address = self._door.start()
-        if self._identity is not None:
-            self._link = self._make_link(self._identity)
+        if self._enrolment.identity is not None and self._enrolment.trust is not None:
+            self._link = self._make_link(self._enrolment.identity, self._enrolment.trust)
             self._link.start()
+        elif self._enrolment.trouble:
+            self._health.raise_condition(IDENTITY_DAMAGED)
         log.info("node.started", policy=self._policy.label if self._policy else "none")
         return self._dicom_address, self._http.address
 
@@ -88,8 +89,7 @@ class Node:
 
     def rebuild(self) -> Recovered:
         """Index the spool without opening any door, then end."""
-        if self._follows_centre and self._identity is not None:
-            self._take_up_last_good(self._identity)
+        self._take_up_last_good()
         found = self.recover()
         self._buffer.close()
         self._lock.close()
@@ -150,8 +150,10 @@ class Node:
         self._health.clear(NO_POLICY.code)
         log.info("policy.applied", policy=policy.label)
 
-    def _take_up_last_good(self, identity: NodeIdentity) -> None:
-        for stored in self._policies(identity).good():
+    def _take_up_last_good(self) -> None:
+        if self._enrolment.trust is None or not self._follows_centre:
+            return
+        for stored in self._policies(self._enrolment.trust).good():
             try:
                 text = stored.bundle.document.decode("utf-8")
                 self._policy = load_policy(text).labelled(policy_label(stored.bundle))
@@ -162,16 +164,16 @@ class Node:
             return
         self._health.raise_condition(NO_POLICY)
 
-    def _policies(self, identity: NodeIdentity) -> PolicyStore:
-        return PolicyStore(self._settings.data_dir, site=identity.site, public_key=identity.policy_public_key)
+    def _policies(self, trust: PolicyTrust) -> PolicyStore:
+        return PolicyStore(self._settings.data_dir, site=trust.site, public_key=trust.public_key)
 
-    def _make_link(self, identity: NodeIdentity) -> Link:
+    def _make_link(self, identity: NodeIdentity, trust: PolicyTrust) -> Link:
         return Link(
             data_dir=self._settings.data_dir,
             identity=identity,
             outbox=self._buffer,
             health=self._health,
-            policies=self._policies(identity) if self._follows_centre else None,
+            policies=self._policies(trust) if self._follows_centre else None,
             running=self._running_bundle,
             apply_policy=self.apply_policy,
             status=self._report,
@@ -189,9 +191,6 @@ class Node:
     def _conditions(self) -> list[dict[str, str]]:
         held = [(one.code, str(one.severity), one.text, one.hint) for one in self._health.current()]
         return [dict(zip(("code", "severity", "text", "hint"), one, strict=True)) for one in held]
-
-    def _keep_delivered(self) -> timedelta | None:
-        return self._policy.keep_delivered if self._policy else None
 
     def _defer(self, found: Sequence[SealedInstance]) -> int:
         for sealed in found:

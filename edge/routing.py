@@ -7,6 +7,7 @@ file, and the next try, or the next start, takes it up again through this same c
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -35,6 +36,7 @@ class Router:
     ) -> None:
         self._buffer, self._health, self._policy, self._key = buffer, health, policy, pseudonym_key
         self._stopping = threading.Event()
+        self._retry_at = 0.0
         self._thread = threading.Thread(target=self._run, name="router", daemon=True)
 
     def start(self) -> None:
@@ -62,23 +64,39 @@ class Router:
         return self._buffer.admit([self._route(one, policy) for one in arrivals])
 
     def _run(self) -> None:
+        left: list[SealedInstance] = []
         while True:
             arrivals = self._buffer.next_arrivals(BATCH, timeout=0.5)
             if not arrivals and self._stopping.is_set():
                 return
-            while arrivals and not (self._policy() and self._commit(arrivals)):
-                if self._stopping.wait(RETRY_SECONDS):
-                    return
+            if self._policy() is None:
+                left += arrivals  # sealed files are safe; they are routed when a policy comes
+                continue
+            if left and time.monotonic() >= self._retry_at:
+                arrivals, left = left[:BATCH] + arrivals, left[BATCH:]
+            left += self._commit(arrivals)
 
-    def _commit(self, arrivals: Sequence[SealedInstance]) -> bool:
+    def _commit(self, arrivals: Sequence[SealedInstance]) -> Sequence[SealedInstance]:
+        """Commit these together, or, when that fails, each alone; return what is left to be tried again."""
+        if not arrivals:
+            return ()
+        failed = self._failing(arrivals)
+        if len(failed) > 1:
+            failed = [one for one in arrivals if self._failing([one])]
+        if failed:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            self._health.raise_condition(BUFFER_FAILING)
+        else:
+            self._health.clear(BUFFER_FAILING.code)
+        return failed
+
+    def _failing(self, arrivals: Sequence[SealedInstance]) -> Sequence[SealedInstance]:
         try:
             self.admit(arrivals)
         except Exception:
             log.exception("routing.commit_failed", instances=len(arrivals))
-            self._health.raise_condition(BUFFER_FAILING)
-            return False
-        self._health.clear(BUFFER_FAILING.code)
-        return True
+            return arrivals
+        return ()
 
     def _route(self, sealed: SealedInstance, policy: Policy) -> RoutedInstance:
         tags = self._read(sealed)

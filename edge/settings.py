@@ -86,6 +86,14 @@ def load_settings(*, config: Path | None, environment: Mapping[str, str], flags:
         ) from error
 
 
+def cannot_listen(endpoint: str, error: OSError) -> SettingsError:
+    """The error for an address that cannot be listened on."""
+    return SettingsError(
+        f"cannot listen on {endpoint}: {error.strerror}",
+        hint="Another program may use that port, or the address is not this machine's. Choose another one.",
+    )
+
+
 def _from_file(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -21,16 +21,16 @@ WHERE destination = :destination AND state IN (SELECT value FROM json_each(:sour
 UPDATE delivery SET state = :target, changed_at = :now
 WHERE state IN (SELECT value FROM json_each(:sources)) AND lease_until <= :now;
 
--- claim: the oldest due deliveries of one destination, under a lease
+-- claim: the oldest due deliveries of one destination, under a lease; what failed before goes behind what is new
 UPDATE delivery SET state = :target, attempts = attempts + 1, lease_until = :lease_until, changed_at = :now
 WHERE id IN (SELECT id FROM delivery WHERE destination = :destination AND state IN (SELECT value FROM json_each(:sources))
-             ORDER BY id LIMIT :limit)
+             ORDER BY attempts, id LIMIT :limit)
 RETURNING id;
 
 -- claimed: what a lane needs of the deliveries that it holds
 SELECT instance.*, delivery.id AS delivery_id, delivery.destination, delivery.attempts FROM delivery
 JOIN instance ON instance.id = delivery.instance
-WHERE delivery.id IN (SELECT value FROM json_each(:ids)) ORDER BY delivery.id;
+WHERE delivery.id IN (SELECT value FROM json_each(:ids)) ORDER BY delivery.attempts, delivery.id;
 
 -- transition: one delivery takes one event; the table of transitions is in the WHERE clause
 UPDATE delivery SET state = :target, reason = :reason, dimse_status = :dimse_status, not_before = :not_before,
@@ -88,6 +88,9 @@ SELECT destination, state, count(*) AS deliveries, min(instance.received_at) AS 
 FROM delivery JOIN instance ON instance.id = delivery.instance
 WHERE NOT (state = 'delivered' AND released_at IS NOT NULL)
 GROUP BY destination, state ORDER BY destination, state;
+
+-- waiting_by_destination: how much is on its way, or waits for a person
+SELECT destination, count(*) AS deliveries FROM delivery WHERE state <> 'delivered' GROUP BY destination;
 
 -- queue: deliveries that are not finished, oldest first
 SELECT delivery.id, delivery.destination, delivery.state, delivery.attempts, delivery.not_before,

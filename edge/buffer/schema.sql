@@ -40,9 +40,10 @@ CREATE TABLE delivery (
   changed_at INTEGER NOT NULL,
   UNIQUE (instance, destination)
 ) STRICT;
-CREATE INDEX delivery_due ON delivery (destination, id) WHERE state = 'due';
+CREATE INDEX delivery_due ON delivery (destination, attempts, id) WHERE state = 'due';
 CREATE INDEX delivery_waiting ON delivery (destination, not_before) WHERE state = 'retry_wait';
 CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
+CREATE INDEX delivery_unfinished ON delivery (destination) WHERE state <> 'delivered';
 CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'parked';
 
 CREATE TABLE outbox (

@@ -176,6 +176,10 @@ class Buffer:
         """How full the buffer is."""
         return rows.counts(run(self._reader(), "counts")[0], datetime.now(UTC))
 
+    def waiting_by_destination(self) -> dict[str, int]:
+        """Deliveries that are not delivered, by destination."""
+        return {row["destination"]: row["deliveries"] for row in run(self._reader(), "waiting_by_destination")}
+
     def set_note(self, key: str, value: str) -> None:
         """Keep a small fact for `skerry-edge status`."""
         now = to_microseconds(datetime.now(UTC))

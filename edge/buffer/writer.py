@@ -17,6 +17,7 @@ import apsw
 import structlog
 
 from edge.buffer.database import open_writer
+from edge.errors import EdgeError
 
 GROUP_LIMIT = 64
 """Changes in one transaction: enough to share a sync, few enough to keep the write lock short."""
@@ -42,6 +43,7 @@ class Writer:
         self._connection = open_writer(path)
         self._changes: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="buffer-writer", daemon=True)
+        self._closed = False
         self._thread.start()
 
     def write(self, apply: Callable[[apsw.Connection], T]) -> T:
@@ -50,6 +52,8 @@ class Writer:
         Raises:
             Exception: whatever the change raised (it is undone), or what the commit raised (all are undone).
         """
+        if self._closed:
+            raise EdgeError("the buffer is closed")
         change = _Change(apply, Future())
         self._changes.put(change)
         result: T = change.done.result()
@@ -65,6 +69,7 @@ class Writer:
 
     def close(self) -> None:
         """Finish what was asked for, then give the file back."""
+        self._closed = True
         self._changes.put(None)
         self._thread.join()
         self._connection.close()

@@ -13,13 +13,13 @@ from rich.table import Table
 
 from edge.buffer.view import BufferView, QueueFilter
 from edge.cli.options import DataDir, DryRun, Json
-from edge.sync.identity import load_identity
+from edge.sync.trust import load_enrolment
 
 
 def status(data_dir: DataDir, as_json: Json = False) -> None:
     """How full the buffer is, where things wait, and what the node last wrote down."""
     view = BufferView(data_dir)
-    identity = load_identity(data_dir)
+    identity = load_enrolment(data_dir).identity
     usage = shutil.disk_usage(data_dir)
     facts: dict[str, Any] = {
         "node": {"node_id": identity.node_id, "site": identity.site, "name": identity.node_name} if identity else None,

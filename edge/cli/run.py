@@ -21,7 +21,7 @@ from edge.policy.document import Policy, load_policy
 from edge.policy.quickstart import everything_to
 from edge.settings import load_settings
 from edge.sync.enrol import enrol
-from edge.sync.identity import load_identity
+from edge.sync.trust import load_enrolment
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with the settings.")]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="Route by this file, whatever the centre says.")]
@@ -76,7 +76,7 @@ def local_policy(data_dir: Path, policy: Path | None, to: list[str] | None) -> P
         return load_policy(read_document(policy))
     if to:
         return load_policy(everything_to(to))
-    return None if load_identity(data_dir) is not None else load_policy(everything_to([]))
+    return None if load_enrolment(data_dir).trust is not None else load_policy(everything_to([]))
 
 
 def enrol_node(

@@ -12,7 +12,7 @@ import structlog
 from edge import metrics
 from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
-from edge.errors import EdgeError, IllegalTransition
+from edge.errors import IllegalTransition
 from edge.forward.base import Accepted, DestinationDown, Forwarder, Outcome, Refused, TryLater
 from edge.forward.retry import Backoff
 from edge.health import DESTINATION_DOWN, HealthBoard
@@ -74,7 +74,12 @@ class Lane:
             self._down(error, progress=bool(settled))
         except _Stopping:
             self._give_back(claimed, settled)
-        except EdgeError:
+        except Exception:
+            # Whichever broke us stands first among the unsettled; it waits its turn, and the others go on without it.
+            broken = next((one for one in claimed if one.delivery_id not in settled), None)
+            if broken is not None:
+                self._record(broken, TryLater(reason="sending it failed in a way that is a fault of ours; see the log"))
+                settled.add(broken.delivery_id)
             self._give_back(claimed, settled)
             raise
         return True

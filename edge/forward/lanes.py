@@ -39,8 +39,7 @@ class Lanes:
 
     def alive(self) -> bool:
         """Whether every lane still works."""
-        with self._lock:
-            return all(lane.alive() for _destination, lane in self._running.values())
+        return all(lane.alive() for _destination, lane in list(self._running.values()))
 
     def stop(self) -> None:
         """Stop them all at the same time."""

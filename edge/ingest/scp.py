@@ -12,7 +12,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from edge.ingest.custody import Custody
 from edge.ingest.handlers import Handlers
-from edge.settings import EdgeSettings
+from edge.settings import EdgeSettings, cannot_listen
 
 log = structlog.get_logger(__name__)
 
@@ -38,11 +38,18 @@ class DicomDoor:
         self._server: Any = None
 
     def start(self) -> tuple[str, int]:
-        """Serve; the address that is really bound."""
+        """Serve; the address that is really bound.
+
+        Raises:
+            SettingsError: the address cannot be listened on.
+        """
         host, _, port = self._settings.listen.rpartition(":")
-        self._server = self._ae.start_server(
-            (host.strip("[]"), int(port)), block=False, evt_handlers=self._handlers.bindings()
-        )
+        try:
+            self._server = self._ae.start_server(
+                (host.strip("[]"), int(port)), block=False, evt_handlers=self._handlers.bindings()
+            )
+        except OSError as error:
+            raise cannot_listen(self._settings.listen, error) from error
         address = self._server.socket.getsockname()
         return str(address[0]), int(address[1])
 

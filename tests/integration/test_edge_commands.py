@@ -137,6 +137,15 @@ def test_a_second_node_in_one_data_directory_is_refused(tmp_path: Path) -> None:
         assert "another process owns" in rebuilt.stderr
 
 
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    with Edge(tmp_path / "node") as edge:
+        taken = f"127.0.0.1:{edge.dicom_port}"
+        for words in (["--listen", taken, "--http", "127.0.0.1:0"], ["--listen", "127.0.0.1:0", "--http", taken]):
+            ended = _run("run", "--data-dir", str(tmp_path / "other"), *words)
+            assert ended.returncode == 2
+            assert f"cannot listen on {taken}" in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

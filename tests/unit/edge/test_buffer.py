@@ -176,7 +176,7 @@ def test_a_trace_tells_why_and_where(buffer: Buffer, tmp_path: Path) -> None:
 
 
 def test_events_carry_only_what_the_privacy_rule_let_out(buffer: Buffer) -> None:
-    sealed = take(buffer, "1.7")
+    sealed = take(buffer, "1.2.840.77.55")
     hidden = routed(sealed, "pacs")
     silent = type(hidden)(
         sealed=sealed,
@@ -190,5 +190,5 @@ def test_events_carry_only_what_the_privacy_rule_let_out(buffer: Buffer) -> None
     (held,) = buffer.claim("pacs", 1)
     buffer.settle(held.delivery_id, DeliveryEvent.ACCEPTED)
     for event in buffer.read_outbox(10):
-        assert "1.7" not in str(event.body)
-        assert "1.2.3" not in str(event.body)
+        assert "1.2.840.77.55" not in str(event.body)
+        assert "1.2.9" not in str(event.body)
