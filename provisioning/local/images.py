@@ -15,7 +15,7 @@ from pydicom.uid import MediaStorageDirectoryStorage, generate_uid
 
 from provisioning.local.dataset import Part10
 from provisioning.local.dcmsend import send
-from provisioning.local.storescp import StoreScp
+from provisioning.local.storescp import StoreScp, dcmtk_installed
 
 _NEGOTIATIONS = ("+xa", "+xi", "+xb")
 """Sinks that take everything and prefer explicit little endian, take implicit only, prefer big endian."""
@@ -76,7 +76,9 @@ def prepare(files: Iterable[Path], folder: Path, *, fresh: bool) -> Batch:
             left_out.append(LeftOut(name=path.name, reason=reason))
         else:
             copies.append(copy)
-    images, unsent = _match(copies, [_reference(copies, folder, option) for option in _NEGOTIATIONS])
+    # Without DCMTK a file has one encoding on the wire: its own.
+    options = _NEGOTIATIONS if dcmtk_installed() else _NEGOTIATIONS[:1]
+    images, unsent = _match(copies, [_reference(copies, folder, option) for option in options])
     return Batch(images=images, left_out=(*left_out, *unsent))
 
 

@@ -9,7 +9,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from provisioning.errors import CommandFailed
-from provisioning.local import dcmsend, storescp
+from provisioning.local import dcmsend, images, storescp
 from provisioning.local.dataset import read_part10
 from provisioning.local.dcmsend import send
 from provisioning.local.images import prepare, shipped_files
@@ -21,6 +21,7 @@ from provisioning.local.storescp import StoreScp
 @pytest.fixture(autouse=True)
 def without_dcmtk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storescp, "dcmtk_installed", lambda: False)
+    monkeypatch.setattr(images, "dcmtk_installed", lambda: False)
     monkeypatch.setattr(dcmsend, "dcmtk_installed", lambda: False)
 
 
