@@ -62,6 +62,13 @@ DELETE FROM outbox WHERE sequence <= (SELECT max(sequence) FROM outbox) - :keep;
 -- set_aside: the control plane cannot take this event; it is kept, and blocks no other
 UPDATE outbox SET set_aside = :reason WHERE sequence = :sequence;
 
+-- copy_set_aside: events that were set aside are told again, under new numbers: the old ones are acknowledged
+INSERT INTO outbox (kind, occurred_at, body)
+SELECT kind, occurred_at, body FROM outbox WHERE set_aside IS NOT NULL ORDER BY sequence;
+
+-- drop_set_aside: their old numbers
+DELETE FROM outbox WHERE set_aside IS NOT NULL;
+
 -- set_aside_count: events that wait for a person
 SELECT count(*) AS events FROM outbox WHERE set_aside IS NOT NULL;
 
