@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import apsw
+
 from edge.buffer import rows
 from edge.buffer.database import open_reader, open_writer, run
-from edge.buffer.seal import from_microseconds
+from edge.buffer.seal import from_microseconds, to_microseconds
 from edge.buffer.states import DeliveryEvent, sources
 from edge.buffer.transitions import Transition, take
 from edge.errors import SettingsError, UnknownInstance
@@ -93,19 +96,32 @@ class BufferView:
             self.trace(uid)
         if dry_run:
             return len(run(self._connection, "releasable_by_operator", **wanted))
+        with self._changing() as connection:
+            found = run(connection, "releasable_by_operator", **wanted)
+            for row in found:
+                take(connection, Transition(delivery_id=row["id"], event=event, reason="released by an operator"))
+        return len(found)
+
+    def release_events(self, *, dry_run: bool) -> int:
+        """Tell the control plane once more of events that it could not read before; return how many."""
+        count = int(run(self._connection, "set_aside_count")[0]["events"])
+        if count and not dry_run:
+            with self._changing() as connection:
+                run(connection, "copy_set_aside")
+                run(connection, "drop_set_aside")
+                now = to_microseconds(datetime.now(UTC))
+                run(connection, "write_note", key="link.set_aside", value="", now=now)
+        return count
+
+    @contextmanager
+    def _changing(self) -> Iterator[apsw.Connection]:
         connection = open_writer(self._path)
         try:
             connection.execute("BEGIN IMMEDIATE")
-            found = run(connection, "releasable_by_operator", **wanted)
-            for row in found:
-                take(
-                    connection,
-                    Transition(delivery_id=row["id"], event=event, reason="released by an operator"),
-                )
+            yield connection
             connection.execute("COMMIT")
         finally:
-            connection.close()
-        return len(found)
+            connection.close()  # rolls back what was not committed
 
 
 def _traced(row: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]]) -> Record:

@@ -93,17 +93,22 @@ def requeue(
     uid: Annotated[str | None, typer.Option("--uid", help="Only this instance, series or study.")] = None,
     destination: Annotated[str | None, typer.Option("--destination", help="Only this destination.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Everything that is parked or waits to be retried.")] = False,
+    events: Annotated[bool, typer.Option("--events", help="Events that the control plane could not read.")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Try parked and waiting deliveries again, now. A node that runs takes them up within a second."""
-    if not (uid or destination or every):
-        raise typer.BadParameter("say which: --uid, --destination or --all")
-    count = BufferView(data_dir).requeue(uid=uid, destination=destination, dry_run=dry_run)
+    if not (uid or destination or every or events):
+        raise typer.BadParameter("say which: --uid, --destination, --all or --events")
+    view = BufferView(data_dir)
+    if events:
+        count = view.release_events(dry_run=dry_run)
+    else:
+        count = view.requeue(uid=uid, destination=destination, dry_run=dry_run)
     if as_json:
         print(json.dumps({"requeued": 0 if dry_run else count, "matching": count, "dry_run": dry_run}))
     else:
-        print(f"{count} deliveries {'would be' if dry_run else 'are'} due again")
+        print(f"{count} {'events' if events else 'deliveries'} {'would be' if dry_run else 'are'} due again")
 
 
 def _table(columns: tuple[str, ...], found: list[dict[str, Any]]) -> None:

@@ -124,6 +124,19 @@ def test_an_event_set_aside_blocks_no_other_and_is_kept(buffer: Buffer) -> None:
     assert buffer.set_aside_count() == 1
 
 
+def test_events_that_a_person_releases_are_told_again_under_new_numbers(buffer: Buffer, tmp_path: Path) -> None:
+    buffer.admit([routed(take(buffer, "1.1"), "pacs"), routed(take(buffer, "1.2"), "pacs")])
+    poison, good = buffer.read_outbox(10)
+    buffer.set_aside(poison.sequence, "the centre cannot read it")
+    buffer.acknowledge(good.sequence)
+    assert BufferView(tmp_path).release_events(dry_run=True) == 1
+    assert buffer.read_outbox(10) == []
+    assert BufferView(tmp_path).release_events(dry_run=False) == 1
+    (again,) = buffer.read_outbox(10)
+    assert again.sequence > good.sequence
+    assert again.body == poison.body
+
+
 def test_a_restart_keeps_the_epoch_and_a_restored_database_gets_a_new_one(tmp_path: Path) -> None:
     first = Buffer(tmp_path)
     first.close()
