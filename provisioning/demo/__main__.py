@@ -34,7 +34,8 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="one full pass with its checks, then end")
     parser.add_argument("--keep", action="store_true", help="leave the files and logs behind")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     STATE.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=STATE))
     try:
