@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from control import metrics
 
+MAX_BODY_BYTES = 2 << 20
+"""Twice the largest policy. Nothing else that is sent here is larger."""
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -38,4 +41,19 @@ class AnswerHeaders:
                 metrics.REQUEST_SECONDS.observe(time.monotonic() - began)
             await send(message)
 
-        await self._app(scope, receive, dressed)
+        await self._app(scope, _limited(receive), dressed)
+
+
+def _limited(receive: Receive) -> Receive:
+    """The same stream, ended by an error when the body grows too large."""
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > MAX_BODY_BYTES:
+            raise HTTPException(413, "The request is too large.")
+        return message
+
+    return counted

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from control import errors
+from control.db.outage import DATABASE_OUTAGES
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +77,12 @@ async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     return answer
 
 
+async def _outage(_request: Request, error: Exception) -> JSONResponse:
+    log.warning("request.database_outage", error=type(error).__name__)
+    busy = errors.Busy("The control plane's database does not answer.")
+    return problem(status=status_of(busy), code=busy.code, title=str(busy), hint=busy.hint)
+
+
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     log.error("request.failed", method=request.method, route=_route_of(request), error=type(error).__name__)
     return problem(status=500, code="INTERNAL_ERROR", title="The control plane failed.", hint="Its log says why.")
@@ -92,4 +99,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.ControlError, _control_error)
     app.add_exception_handler(RequestValidationError, _bad_request)
     app.add_exception_handler(HTTPException, _http_error)
+    for outage in DATABASE_OUTAGES:
+        app.add_exception_handler(outage, _outage)
     app.add_exception_handler(Exception, _unexpected)

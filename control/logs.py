@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 
 import structlog
+from structlog.typing import ExcInfo
+
+
+def _places_only(exc_info: ExcInfo) -> str:
+    """A traceback without the words of the error: those of a database repeat the rows, which are patients' data."""
+    kind, _, trace = exc_info
+    return f"{''.join(traceback.format_tb(trace))}{kind.__qualname__}"
+
+
+_EXCEPTIONS = structlog.processors.ExceptionRenderer(_places_only)
 
 
 def configure(level: int = logging.INFO) -> None:
@@ -15,7 +26,7 @@ def configure(level: int = logging.INFO) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.format_exc_info,
+            _EXCEPTIONS,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -32,7 +43,7 @@ def configure(level: int = logging.INFO) -> None:
             ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                _EXCEPTIONS,
                 structlog.processors.JSONRenderer(),
             ],
         )

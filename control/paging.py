@@ -45,6 +45,13 @@ def read_cursor(cursor: str, *kinds: type) -> Sequence[str | int]:
     except (ValueError, binascii.Error):
         raise InvalidCursor from None
     fits = isinstance(place, list) and [type(one) for one in place] == list(kinds)
-    if not fits:
+    if not fits or not all(_storable(one) for one in place):
         raise InvalidCursor
     return tuple(place)
+
+
+def _storable(value: str | int) -> bool:
+    """Whether a database can compare with it: a forged cursor must not become an error of the database."""
+    if isinstance(value, int):
+        return -(1 << 63) <= value < 1 << 63
+    return not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in value)

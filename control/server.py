@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from control.app import create_app
 from control.broker.link import BrokerLink, client_tls
 from control.clock import Clock, utcnow
+from control.db.outage import DATABASE_OUTAGES
 from control.db.session import open_database
 from control.db.upgrade import upgrade
 from control.enrolment import ca_files
@@ -103,7 +104,13 @@ async def serving(settings: Settings, clock: Clock = utcnow) -> AsyncIterator[Se
         own = issue_own(settings.data_dir / "tls", keys.authority, settings.advertised_host, clock())
         database = open_database(settings.database_url())
         stack.push_async_callback(database.close)
-        await upgrade(database)
+        try:
+            await upgrade(database)
+        except DATABASE_OUTAGES as error:
+            raise SettingsError(
+                f"The database does not answer ({type(error).__name__}).",
+                hint="Check the URL in the file of --database-url-file, and that the database runs.",
+            ) from None
 
         doors = await stack.enter_async_context(_doors(settings, own, keys.authority.pem))
         core = build_core(database, keys, _endpoints(settings, doors.where), clock)
@@ -111,6 +118,7 @@ async def serving(settings: Settings, clock: Clock = utcnow) -> AsyncIterator[Se
         await ensure_first_user(core.users, settings.data_dir)
         for add in servicers(core, keys.authority.mesh):
             add(doors.grpc)
+        core.board.post(await core.policies.places())
         await doors.open(create_app(core.provisions))
         tasks = (
             _keep_certificates(settings, keys.authority, own, doors, clock),

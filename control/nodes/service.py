@@ -15,6 +15,7 @@ from control.audit.service import AuditService
 from control.clock import Clock
 from control.db.session import Database
 from control.errors import NameTaken, NodeRevoked, UnknownNode
+from control.names import is_name
 from control.nodes import repository
 from control.nodes.clones import hear
 from control.nodes.models import Node, NodeReport
@@ -153,7 +154,7 @@ class NodeService:
             UnknownNode
         """
         async with self._database.transaction() as tx:
-            node = await repository.by_id(tx, node_id, lock=True)
+            node = await repository.by_id(tx, node_id, lock=True) if is_name(node_id) else None
             if node is None:
                 raise UnknownNode
             if node.revoked_at is None:
@@ -176,7 +177,7 @@ class NodeService:
             UnknownNode
         """
         async with self._database.snapshot() as session:
-            found = await repository.with_report(session, node_id)
+            found = await repository.with_report(session, node_id) if is_name(node_id) else None
             if found is None:
                 raise UnknownNode
             names = await self._sites.names(session, only=found[0].site_id)

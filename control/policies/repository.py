@@ -83,6 +83,18 @@ async def answer(session: AsyncSession, node_id: str, *, generation: int, versio
     return await session.get(PolicyAnswer, (node_id, generation, version))
 
 
+async def furthest_answer(session: AsyncSession, site_id: int) -> tuple[int, int] | None:
+    """The latest (generation, version) that a node of the site ever told of."""
+    query = (
+        select(PolicyAnswer.generation, PolicyAnswer.version)
+        .where(PolicyAnswer.site_id == site_id)
+        .order_by(PolicyAnswer.generation.desc(), PolicyAnswer.version.desc())
+        .limit(1)
+    )
+    row = (await session.execute(query)).first()
+    return (row.generation, row.version) if row is not None else None
+
+
 async def answers_of(session: AsyncSession, site_id: int, versions: Sequence[int]) -> Sequence[PolicyAnswer]:
     """What the nodes of a site said of some versions, the newest word last."""
     query = select(PolicyAnswer).where(PolicyAnswer.site_id == site_id, PolicyAnswer.version.in_(versions))

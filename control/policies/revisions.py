@@ -47,9 +47,18 @@ class Revision:
     warnings: tuple[Finding, ...] = ()
 
 
-def next_place(active: Place | None, version: int) -> Place:
-    """Where a version goes in the order when it is published after this one. Pure."""
-    if active is None:
-        return (1, version)
-    generation, running = active
-    return (generation + 1, version) if version < running else (generation, version)
+LARGEST_LEAP = 1_000_000
+"""A node that claims a generation further away than this is not believed: it could use up the numbers."""
+
+
+def next_place(active: Place | None, version: int, furthest: Place | None = None) -> Place:
+    """Where a version goes in the order when it is published after the active one. Pure.
+
+    `furthest` is the latest place that a node of the site tells of. It is beyond the active one only when this
+    database was restored from an older backup; nodes then refuse whatever does not pass their generation.
+    """
+    generation, running = active if active is not None else (1, version)
+    place = (generation + 1, version) if version < running else (generation, version)
+    if furthest is None or furthest <= max(place, active or place) or furthest[0] > generation + LARGEST_LEAP:
+        return place
+    return (furthest[0] + 1, version)

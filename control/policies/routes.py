@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
 from control.auth import Admin, Viewer
 from control.errors import InvalidPolicy
@@ -29,6 +29,7 @@ async def yaml_document(request: Request) -> bytes:
     return bytes(document)
 
 
+Version = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
 Document = Annotated[bytes, Depends(yaml_document)]
 
 
@@ -56,12 +57,12 @@ async def upload_policy(caller: Admin, policies: Policies, site: str, document: 
 
 
 @router.get("/sites/{site}/policies/{version}", operation_id="get_policy")
-async def get_policy(_caller: Viewer, policies: Policies, site: str, version: int) -> Response:
+async def get_policy(_caller: Viewer, policies: Policies, site: str, version: Version) -> Response:
     """The document of one version, byte for byte as it was uploaded."""
     return Response(await policies.document(site, version), media_type="text/yaml")
 
 
 @router.post("/sites/{site}/policies/{version}/publish", operation_id="publish_policy")
-async def publish_policy(caller: Admin, policies: Policies, site: str, version: int) -> RevisionItem:
+async def publish_policy(caller: Admin, policies: Policies, site: str, version: Version) -> RevisionItem:
     """Let the site run this version from now on; an older one than before is a way back."""
     return revision_item(await policies.publish(site, version, actor=caller.actor))

@@ -88,8 +88,9 @@ class PolicyService:
             if row is None:
                 raise UnknownPolicyVersion
             before = await repository.active(tx, site.id)
-            place = next_place((before.generation, before.version) if before else None, version)
-            if before is None or place != (before.generation, before.version):
+            active = (before.generation, before.version) if before else None
+            place = next_place(active, version, await repository.furthest_answer(tx, site.id))
+            if place != active:
                 await self._activate(tx, site, row, before, place, actor)
         self._board.post({site.id: place})
         return _revision(site.name, row, place[0])

@@ -13,7 +13,7 @@ from control.audit.service import AuditService
 from control.clock import Clock
 from control.db.session import Database
 from control.errors import NameTaken, UnknownSite
-from control.names import checked_name
+from control.names import checked_name, is_name
 from control.sites import repository
 from control.sites.models import Site
 
@@ -65,7 +65,7 @@ class SiteService:
         Raises:
             UnknownSite
         """
-        site = await repository.by_name(session, name, lock=lock)
+        site = await repository.by_name(session, name, lock=lock) if is_name(name) else None
         if site is None:
             raise UnknownSite
         return _facts(site)

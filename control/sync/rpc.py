@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from control import errors, metrics
 from control.clock import Clock
+from control.db.outage import DATABASE_OUTAGES
 from control.db.session import Database
 from control.enrolment.service import EnrolmentService
 from control.nodes.reports import NodeCaller
@@ -70,6 +71,10 @@ class Door:
             metrics.CALLS.labels(call, error.code).inc()
             log.warning("rpc.refused", call=call, code=error.code)
             await context.abort(status_of(error), f"{error.code}: {error} {error.hint}".strip())
+        except DATABASE_OUTAGES as error:
+            metrics.CALLS.labels(call, "outage").inc()
+            log.warning("rpc.database_outage", call=call, error=type(error).__name__)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "BUSY: The control plane's database does not answer.")
         except Exception as error:
             metrics.CALLS.labels(call, "failed").inc()
             # Only the kind: a database error repeats the rows, and those are patients' data.

@@ -27,7 +27,8 @@ def password_fits(password: str, stored: str | None) -> bool:
     """Whether a password is the stored one; False, after the same time, when nothing is stored. Slow on purpose."""
     if len(password) > MAX_PASSWORD_CHARACTERS:
         return False
-    fits = _HASHER.verify(password, stored or _NOBODY)
+    # JSON can carry halves of surrogate pairs, which are no text and cannot be hashed as such.
+    fits = _HASHER.verify(password.encode("utf-8", "surrogatepass"), stored or _NOBODY)
     return fits and stored is not None
 
 

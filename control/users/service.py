@@ -14,7 +14,7 @@ from control.audit.service import AuditService
 from control.clock import Clock
 from control.db.session import Database
 from control.errors import NameTaken, NotFound, WrongCredentials
-from control.names import checked_name
+from control.names import checked_name, is_name
 from control.principals import Authenticator, Principal, Role
 from control.users import repository, secrets
 from control.users.models import ApiKey, LoginSession, User
@@ -79,7 +79,7 @@ class UserService:
             WrongCredentials: no such user, or another password; nobody learns which, not even by the time it took.
         """
         async with self._database.snapshot() as session:
-            user = await repository.user_named(session, name)
+            user = await repository.user_named(session, name) if is_name(name) else None
         stored = user.password_hash if user is not None else None
         fits = await asyncio.to_thread(secrets.password_fits, password, stored)
         if user is None or not fits:
@@ -137,7 +137,7 @@ class UserService:
             NotFound
         """
         async with self._database.transaction() as tx:
-            row = await repository.key_named(tx, name)
+            row = await repository.key_named(tx, name) if is_name(name) else None
             if row is None:
                 raise NotFound("There is no API key of this name.")
             if row.revoked_at is None:

@@ -152,6 +152,13 @@ async def test_a_node_that_is_further_than_a_restored_centre_is_left_alone(core:
     assert await core.policies.pull(caller, have=(1, 9), wait_seconds=0) is None
 
 
+async def test_after_a_restore_the_next_publication_passes_what_nodes_run(core: Core, caller: NodeCaller) -> None:
+    await upload(core)
+    await say(core, caller, report(active=(3, 9)))
+    assert (await core.policies.publish("north", 1, actor="test")).generation == 4
+    assert await core.policies.pull(caller, have=(3, 9), wait_seconds=0) is not None
+
+
 async def test_a_rejected_version_is_shown_and_not_offered_to_the_waiting_node_again(
     core: Core, caller: NodeCaller
 ) -> None:

@@ -225,3 +225,56 @@ def test_answers_are_kept_by_nobody(api: httpx2.Client) -> None:
     headers = api.get("/api/v1/sites").headers
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
+
+
+HOSTILE = [
+    "%00",
+    "a%00b",
+    "%ff",
+    "%ed%a0%80",
+    "..",
+    "%2e%2e%2fetc",
+    "a" * 5000,
+    "'; DROP TABLE site; --",
+    "%F0%9F%98%80",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_names_are_unknown_and_never_an_error_of_ours(api: httpx2.Client, site: str, text: str) -> None:
+    answers = [
+        api.post(f"/api/v1/sites/{text}/tokens"),
+        api.get(f"/api/v1/sites/{text}/policies"),
+        api.post(f"/api/v1/nodes/{text}/revoke"),
+        api.get(f"/api/v1/nodes/{text}"),
+        api.get(f"/api/v1/nodes?site={text}"),
+        api.post(f"/api/v1/api-keys/{text}/revoke"),
+        api.get(f"/api/v1/sites?cursor={text}"),
+        api.post(f"/api/v1/sites/{site}/policies/{text}/publish"),
+    ]
+    assert all(400 <= answer.status_code < 500 for answer in answers), [one.status_code for one in answers]
+
+
+@pytest.mark.parametrize("place", ['["\\u0000"]', '["\\ud800"]', "[1e999]", "[99999999999999999999]", "[true]", "{}"])
+def test_a_forged_cursor_is_an_invalid_one(api: httpx2.Client, place: str) -> None:
+    cursor = base64.urlsafe_b64encode(place.encode()).decode()
+    for path in ("sites", "audit", "nodes", "api-keys", "fleet"):
+        assert code(api.get(f"/api/v1/{path}", params={"cursor": cursor})) == "INVALID_CURSOR"
+
+
+def test_a_version_beyond_all_numbers_is_not_an_error_of_ours(api: httpx2.Client, site: str) -> None:
+    assert api.post(f"/api/v1/sites/{site}/policies/{10**30}/publish").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"username": "\\u0000", "password": "x"}', b'{"username": "a", "password": "\\ud800"}']
+)
+def test_a_login_with_strange_texts_is_refused(api: httpx2.Client, body: bytes) -> None:
+    answer = api.post("/api/v1/login", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in {401, 422}
+
+
+def test_a_body_without_end_is_cut_off(api: httpx2.Client, site: str) -> None:
+    for path in ("login", "enrol", f"sites/{site}/policies"):
+        answer = api.post(f"/api/v1/{path}", content=(b" " * 65536 for _ in range(64)))
+        assert answer.status_code in {400, 413, 422}

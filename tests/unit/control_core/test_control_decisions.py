@@ -35,6 +35,21 @@ def test_what_is_published_last_always_comes_later_in_the_order(active: tuple[in
     assert place > active or (place == active and version == active[1])
 
 
+@given(active=PLACES, version=st.integers(1, 1000), furthest=PLACES)
+def test_a_publication_always_passes_what_nodes_run_already(
+    active: tuple[int, int], version: int, furthest: tuple[int, int]
+) -> None:
+    place = next_place(active, version, furthest)
+    assert place[1] == version
+    assert place >= active
+    assert place > furthest or furthest <= active or place == furthest
+
+
+@given(active=PLACES, version=st.integers(1, 1000))
+def test_a_node_cannot_use_up_the_generations(active: tuple[int, int], version: int) -> None:
+    assert next_place(active, version, (2**63 - 1, 1)) == next_place(active, version)
+
+
 def test_the_first_publication_begins_generation_one() -> None:
     assert next_place(None, 4) == (1, 4)
 
@@ -188,7 +203,12 @@ def test_the_brake_forgets_rather_than_grows() -> None:
     assert len(limiter._seen) == MAX_ADDRESSES
 
 
-@given(place=st.lists(st.one_of(st.integers(), st.text(max_size=40)), max_size=4))
+@given(
+    place=st.lists(
+        st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(st.characters(exclude_characters="\0"), max_size=40)),
+        max_size=4,
+    )
+)
 def test_a_cursor_gives_back_its_place(place: list[int | str]) -> None:
     assert list(read_cursor(write_cursor(*place), *(type(one) for one in place))) == place
 
