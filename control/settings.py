@@ -6,6 +6,7 @@ Unknown keys in the file and unknown `SKERRY_CONTROL_…` variables are errors: 
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from control.errors import SettingsError
 
+HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})|[0-9A-Fa-f:.]{2,45}", re.ASCII)
 ENVIRONMENT = "SKERRY_CONTROL_"
 
 
@@ -83,6 +85,13 @@ class Settings(BaseModel):
     @classmethod
     def _split_address(cls, value: object) -> object:
         return read_address(value)
+
+    @field_validator("public_host")
+    @classmethod
+    def _is_a_host(cls, host: str) -> str:
+        if host and not HOST.fullmatch(host):
+            raise ValueError("write a host name or an IP address, without a port")
+        return host
 
     @model_validator(mode="after")
     def _plain_stays_home(self) -> Self:

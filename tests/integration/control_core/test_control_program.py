@@ -100,6 +100,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     [
         (("--http", "0.0.0.0:0"), {}, "would send passwords in the clear"),
         (("--http", "nonsense"), {}, "HOST:PORT"),
+        (("--public-host", "https://mesh:1"), {}, "a host name or an IP address"),
         (("--http", "127.0.0.1:99999"), {}, "http.port"),
         ((), {"SKERRY_CONTROL_HTP": "127.0.0.1:0"}, "SKERRY_CONTROL_HTP"),
         (("--config", "{folder}/unknown.toml"), {}, "a key that is not known: htp"),
