@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import structlog
 
 from edge import metrics
 from edge.buffer.store import Buffer
+from edge.durable import write_durably
 from edge.errors import DataDirInUse, PolicyError
 from edge.forward.lanes import Lanes
 from edge.health import IDENTITY_DAMAGED, NO_POLICY, HealthBoard
@@ -218,11 +218,5 @@ def pseudonym_key(data_dir: Path) -> bytes:
     """The key of this node's pseudonyms: made once, never leaves the data directory."""
     path = data_dir / "pseudonym.key"
     if not path.exists():
-        aside = path.with_suffix(".tmp")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(secrets.token_bytes(32))
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(path)
+        write_durably(path, secrets.token_bytes(32), mode=0o600)
     return path.read_bytes()

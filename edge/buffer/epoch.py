@@ -8,9 +8,10 @@ the control plane counts anew; what was sent before is sent again and applied on
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from pathlib import Path
+
+from edge.durable import write_durably
 
 BOOT_NOTE = "epoch.boot"
 
@@ -26,14 +27,14 @@ def current_epoch(path: Path, database: Path, boot_mark: str | None) -> int:
     if known.get("database") == identity and known.get("boot") == boot_mark and boot_mark is not None:
         return int(str(known["epoch"]))
     epoch = secrets.randbits(63) | 1
-    _replace(path, {"epoch": epoch, "database": identity, "boot": boot_mark})
+    _write(path, {"epoch": epoch, "database": identity, "boot": boot_mark})
     return epoch
 
 
 def mark_boot(path: Path) -> str:
     """A new mark for this start, kept in the file; the caller keeps it in the database too."""
     mark = secrets.token_hex(8)
-    _replace(path, {**_read(path), "boot": mark})
+    _write(path, {**_read(path), "boot": mark})
     return mark
 
 
@@ -45,10 +46,5 @@ def _read(path: Path) -> dict[str, object]:
     return known if isinstance(known, dict) else {}
 
 
-def _replace(path: Path, known: dict[str, object]) -> None:
-    aside = path.with_suffix(".tmp")
-    with aside.open("w", encoding="utf-8") as stream:
-        json.dump(known, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(path)
+def _write(path: Path, known: dict[str, object]) -> None:
+    write_durably(path, json.dumps(known).encode())

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edge.buffer import part10, seal
+from edge.durable import sync_directory
 from edge.errors import SealBroken, SpoolError, SpoolFileMissing, SpoolFull
 from edge.model import SealedInstance
 
@@ -85,7 +86,7 @@ class Reception:
             with _naming_full_disks():
                 os.pwrite(self._file.fileno(), seal.pack(whole), 0)
                 os.fdatasync(self._file.fileno())
-                _sync_directory(self._path.parent)
+                sync_directory(self._path.parent)
         except BaseException:
             self.discard()
             raise
@@ -111,8 +112,8 @@ class Spool:
         self._damaged = root / "damaged"
         for folder in (root, self._damaged, *(root / f"{n:02x}" for n in range(256))):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _sync_directory(root)
-        _sync_directory(root.parent)
+        sync_directory(root)
+        sync_directory(root.parent)
 
     def begin(self, meta: part10.FileMeta) -> Reception:
         """Start taking an instance in.
@@ -222,14 +223,6 @@ def _matches(stream: BinaryIO, length: int, checksum: int) -> bool:
         seen = zlib.crc32(chunk, seen)
         total += len(chunk)
     return total == length and seen == checksum
-
-
-def _sync_directory(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

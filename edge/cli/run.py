@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -84,7 +85,9 @@ def enrol_node(
     token_file: Annotated[
         str, typer.Option("--token-file", metavar="FILE|-", help="The join token; - reads it from standard input.")
     ],
-    name: Annotated[str, typer.Option("--name", help="What people call this box.")] = os.uname().nodename,
+    name: Annotated[
+        str, typer.Option("--name", help="What people call this box: lower-case letters, digits and hyphens.")
+    ] = re.sub("[^a-z0-9]+", "-", os.uname().nodename.lower())[:63].strip("-") or "edge",
     as_json: Json = False,
 ) -> None:
     """Make this box a node of a mesh, with a one-time token from its control plane."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from edge.buffer.part10 import FileMeta, encode_meta
 from edge.buffer.seal import PREAMBLE_LENGTH
 from edge.buffer.spool import Spool
+from edge.durable import publish, sync_directory
 from edge.errors import SpoolError
 from edge.forward.base import Accepted, DestinationDown, Refused, Settle
 from edge.model import ClaimedDelivery, FolderDestination, SealedInstance
@@ -71,8 +72,7 @@ class FolderForwarder:
             shutil.copyfileobj(source, out, _CHUNK)
             out.flush()
             os.fsync(out.fileno())
-        aside.replace(target)
-        _sync(folder)
+        publish(aside, target)
         return ""
 
 
@@ -107,12 +107,4 @@ def _make_folders(folder: Path, root: Path) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     for made in (folder.parent, root):
-        _sync(made)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_directory(made)

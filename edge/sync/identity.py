@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from edge.durable import sync_directory, write_durably
 from edge.errors import EdgeError
-from edge.sync.durable import sync_directory, write_durably
 
 LINK_NAME = "identity"
 

@@ -23,8 +23,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from google.protobuf.message import DecodeError
 
+from edge.durable import publish, write_durably
 from edge.errors import PolicySignatureInvalid
-from edge.sync.durable import publish, write_durably
 from mesh.signing import policy_payload
 from mesh.v1.common_pb2 import PolicyBundle
 

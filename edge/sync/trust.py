@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from edge.sync.durable import write_durably
+from edge.durable import write_durably
 from edge.sync.identity import IdentityDamaged, NodeIdentity, load_identity
 
 log = structlog.get_logger(__name__)

@@ -13,6 +13,7 @@ import pytest
 
 from provisioning.local.edge import Edge
 from provisioning.local.storescp import StoreScp
+from tests.conftest import Figures
 from tests.edge_samples import data_set
 from tests.scu import association, store
 
@@ -57,7 +58,7 @@ def pacs(tmp_path: Path) -> Iterator[StoreScp]:
 
 @pytest.mark.timeout(600)
 def test_nothing_acknowledged_is_lost_over_fifty_kills_under_load(
-    tmp_path: Path, pacs: StoreScp, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, pacs: StoreScp, figures: Figures
 ) -> None:
     chance = random.Random(20_261_122)
     edge = Edge(tmp_path / "node", to=[pacs.address])
@@ -80,8 +81,7 @@ def test_nothing_acknowledged_is_lost_over_fifty_kills_under_load(
     adopted = edge.log_text().count('"recovery.done"')
     edge.stop()
     lost = acknowledged - delivered
-    with capsys.disabled():
-        print(f"\nkills {KILLS} restarts {adopted} acknowledged {len(acknowledged)} lost {len(lost)}")
+    figures(f"crash: kills {KILLS} restarts {adopted} acknowledged {len(acknowledged)} lost {len(lost)}")
     assert len(acknowledged) > KILLS, "the load must be real"
     assert not lost
 

@@ -17,6 +17,7 @@ from provisioning.local.dcmsend import send
 from provisioning.local.edge import Edge
 from provisioning.local.images import Image, prepare, shipped_files
 from provisioning.local.mesh import NORTH_AND_SOUTH, Mesh
+from tests.conftest import Figures
 from tests.e2e.newer_centre import publish_what_this_version_cannot_run
 from tests.real_programs import require
 
@@ -135,7 +136,7 @@ def test_a_site_delivers_while_the_centre_is_down_and_the_centre_catches_up(
 
 
 def test_a_node_that_boots_without_centre_broker_and_wan_delivers_by_its_last_good_policy(
-    mesh: Mesh, images: Sequence[Image]
+    mesh: Mesh, images: Sequence[Image], figures: Figures
 ) -> None:
     node = node_named(mesh, "north-2")
     ledger = Ledger()
@@ -150,6 +151,7 @@ def test_a_node_that_boots_without_centre_broker_and_wan_delivers_by_its_last_go
         assert until(in_the_pacs(mesh, "north", ledger)), ledger.missing()
         assert node.facts()["ready"]
         assert node.facts()["policy"] is not None
+        figures(f"cold boot: centre and broker off, policy {node.facts()['policy']}, delivered {len(images)}, lost 0")
     finally:
         mesh.broker.start()
         mesh.control.start()

@@ -15,16 +15,15 @@ from provisioning.local.dataset import Part10, read_part10
 from provisioning.local.dcmsend import send
 from provisioning.local.edge import Edge
 from provisioning.local.storescp import StoreScp
-from tests.corpus import corpus_files
+from tests.conftest import Figures
+from tests.dicom_corpus import corpus_files
 
 Fingerprint = tuple[str, str, str, str]
 """SOP class, SOP instance, transfer syntax, and the hash of the data set's bytes."""
 
 
 @pytest.mark.timeout(600)
-def test_the_whole_corpus_is_accepted_and_leaves_byte_for_byte(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_whole_corpus_is_accepted_and_leaves_byte_for_byte(tmp_path: Path, figures: Figures) -> None:
     """Two destinations: DCMTK's storescp, and a second node, which also takes the syntaxes that DCMTK refuses."""
     files = corpus_files("dev")
     sink = Edge(tmp_path / "sink", name="sink")
@@ -39,13 +38,12 @@ def test_the_whole_corpus_is_accepted_and_leaves_byte_for_byte(
         plain = _stored(reference)
         delivered = _stored(pacs)
     comparable = _comparable(arrived, plain)
-    with capsys.disabled():
-        print(
-            f"\ncorpus: files {len(files)} DCMTK-can-send {len(sendable)} accepted {len(accepted)} "
-            f"arrivals {arrived.total()} left-identical {(arrived & left).total()} "
-            f"refused-by-storescp {len(parked)} identical-at-storescp {len(delivered & arrived.keys())}; "
-            f"as-at-a-plain-receiver {len(comparable & plain)} of {len(comparable)}"
-        )
+    figures(
+        f"corpus: files {len(files)} DCMTK-can-send {len(sendable)} accepted {len(accepted)} "
+        f"arrivals {arrived.total()} left-identical {(arrived & left).total()} "
+        f"refused-by-storescp {len(parked)} identical-at-storescp {len(delivered & arrived.keys())}; "
+        f"as-at-a-plain-receiver {len(comparable & plain)} of {len(comparable)}"
+    )
     assert len(sendable) > 200
     assert sendable <= accepted
     assert left == arrived

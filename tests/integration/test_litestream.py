@@ -14,6 +14,7 @@ from provisioning.local.command import own_script, run
 from provisioning.local.edge import Edge
 from provisioning.local.program import Program
 from provisioning.local.storescp import StoreScp
+from tests.conftest import Figures
 from tests.edge_samples import data_set
 from tests.scu import association, store
 
@@ -43,9 +44,7 @@ def _wait_held(edge: Edge, count: int) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_a_buffer_replicated_by_litestream_is_restored_after_the_box_died(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_buffer_replicated_by_litestream_is_restored_after_the_box_died(tmp_path: Path, figures: Figures) -> None:
     replica = tmp_path / "replica"
     config = tmp_path / "litestream.yml"
     edge = Edge(tmp_path / "node", to=["NOBODY@127.0.0.1:9"])
@@ -80,8 +79,7 @@ def test_a_buffer_replicated_by_litestream_is_restored_after_the_box_died(
                 time.sleep(0.2)
         delivered = len(pacs.received())
     assert _integrity(database) == "ok"
-    with capsys.disabled():
-        print(f"\nlitestream: replicated 40, restored {restored}, adopted {60 - restored}, delivered {delivered}")
+    figures(f"litestream: replicated 40, restored {restored}, adopted {60 - restored}, delivered {delivered}")
     assert 40 <= restored < 60
     assert delivered == 60
     assert (edge.data_dir / "epoch").read_text() != first_epoch, "a restored database must count anew"

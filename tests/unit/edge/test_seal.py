@@ -28,7 +28,7 @@ def test_a_seal_is_read_back_as_it_was_written(seal: Seal) -> None:
     assert unpack(pack(seal)) == seal
 
 
-@given(seals, st.integers(0, 47), st.integers(1, 255))
+@given(seals, st.integers(0, 43), st.integers(1, 255))
 def test_a_seal_with_one_damaged_byte_is_no_seal(seal: Seal, at: int, change: int) -> None:
     raw = bytearray(pack(seal))
     raw[at] ^= change
