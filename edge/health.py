@@ -66,6 +66,12 @@ IDENTITY_DAMAGED = Condition(
     text="This node's identity cannot be used, so it has no link; images are received and delivered all the same.",
     hint="Move DATA_DIR/identity away and enrol this node again with a new token.",
 )
+NO_ROUTE = Condition(
+    code="no-route",
+    severity=Severity.MEDIUM,
+    text="Held instances match no route of the policy; they are kept, and go nowhere.",
+    hint="Add a route that takes them, then `skerry-edge requeue --unrouted` lets the policy decide anew.",
+)
 DESTINATION_UNKNOWN = Condition(
     code="destination-unknown",
     severity=Severity.HIGH,

@@ -9,7 +9,7 @@ import structlog
 
 from edge import metrics
 from edge.buffer.store import Buffer
-from edge.health import DELIVERIES_PARKED, DESTINATION_UNKNOWN, SPOOL_DAMAGED, HealthBoard
+from edge.health import DELIVERIES_PARKED, DESTINATION_UNKNOWN, NO_ROUTE, SPOOL_DAMAGED, HealthBoard
 from edge.policy.document import Policy
 
 log = structlog.get_logger(__name__)
@@ -31,6 +31,7 @@ class Housekeeping:
     ) -> None:
         self._buffer, self._health, self._policy, self._has_centre = buffer, health, policy, has_centre
         self._unknown: Set[str] = set()
+        self._refreshing = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
@@ -45,7 +46,12 @@ class Housekeeping:
 
     def refresh(self) -> None:
         """Bring gauges and conditions up to now."""
+        with self._refreshing:
+            self._refresh()
+
+    def _refresh(self) -> None:
         counts = self._buffer.counts()
+        metrics.INSTANCES_NOWHERE.set(counts.instances_nowhere)
         metrics.INSTANCES_HELD.set(counts.instances_held)
         metrics.DELIVERIES_WAITING.set(counts.deliveries_waiting)
         metrics.DELIVERIES_PARKED.set(counts.deliveries_parked)
@@ -60,6 +66,13 @@ class Housekeeping:
         if damaged := self._buffer.spool.damaged_count():
             text = f"{damaged} spool files did not match their seal and were set aside."
             self._health.raise_condition(SPOOL_DAMAGED.saying(text))
+        else:
+            self._health.clear(SPOOL_DAMAGED.code)
+        if counts.instances_nowhere and self._policy() is not None:
+            text = f"{counts.instances_nowhere} held instances match no route of the policy; they go nowhere."
+            self._health.raise_condition(NO_ROUTE.saying(text))
+        else:
+            self._health.clear(NO_ROUTE.code)
         metrics.HEALTH_CONDITIONS.clear()
         for condition in self._health.current():
             metrics.HEALTH_CONDITIONS.labels(code=condition.code, severity=condition.severity).inc()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+import threading
 import warnings
 
 import structlog
@@ -21,7 +23,7 @@ def configure_logs() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=_Lines,
         cache_logger_on_first_use=True,
     )
     # pydicom's warnings quote the values that they complain of.
@@ -29,3 +31,18 @@ def configure_logs() -> None:
     # The libraries print data set elements at some levels: patient data has no place in a log.
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class _Lines:
+    """Writes lines to standard error; a broken pipe or a full log disk must never stop an image."""
+
+    def __init__(self, *_names: object) -> None:
+        self._lock = threading.Lock()
+
+    def msg(self, line: str) -> None:
+        """Write one line, or, where that cannot be done, nothing."""
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+
+    log = debug = info = warning = warn = error = critical = fatal = exception = msg

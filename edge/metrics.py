@@ -43,6 +43,7 @@ DESTINATION_UP = Gauge(
     "skerry_edge_destination_up", "1 while the last contact went well.", ["destination"], registry=REGISTRY
 )
 INSTANCES_HELD = Gauge("skerry_edge_instances_held", "Instances in the spool.", registry=REGISTRY)
+INSTANCES_NOWHERE = Gauge("skerry_edge_instances_nowhere", "Held instances without any destination.", registry=REGISTRY)
 DELIVERIES_WAITING = Gauge("skerry_edge_deliveries_waiting", "Deliveries not yet delivered.", registry=REGISTRY)
 DELIVERIES_PARKED = Gauge("skerry_edge_deliveries_parked", "Deliveries that wait for a person.", registry=REGISTRY)
 OLDEST_WAITING_SECONDS = Gauge(

@@ -65,7 +65,7 @@ class Decision:
     """What the policy says of one instance."""
 
     policy: str
-    """`<generation>.<version>` of a signed policy, or `local:<sha256 prefix>`."""
+    """Empty while there is none, `<generation>.<version>` of a signed policy, or `local:<sha256 prefix>`."""
     outcomes: tuple[RouteOutcome, ...]
     destinations: tuple[str, ...]
     """Names, each once, in the order of the policy."""
@@ -138,5 +138,7 @@ class BufferCounts:
     instances_held: int
     deliveries_waiting: int
     deliveries_parked: int
+    instances_nowhere: int
+    """Held, and without any destination: no route took them, or no policy is there yet."""
     oldest_waiting_seconds: int
     outbox_events: int

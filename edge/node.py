@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +22,6 @@ from edge.housekeeping import Housekeeping
 from edge.ingest.custody import Custody
 from edge.ingest.scp import DicomDoor
 from edge.local_http import LocalHttp
-from edge.model import SealedInstance
 from edge.policy.document import Policy, load_policy
 from edge.recovery import Recovered, recover
 from edge.routing import Router
@@ -40,8 +39,8 @@ DOOR_GRACE_SECONDS = 2.0
 class Node:
     """One edge node in one data directory.
 
-    `local_policy` is the policy of `--policy` or `--to`; it beats the control plane's. A node without it and without
-    an identity only buffers; an enrolled node without a policy keeps what arrives and routes it when one comes.
+    `local_policy` is the policy of `--policy` or `--to`; it beats the control plane's. A node without any policy only
+    buffers: it keeps what arrives, shows it, and routes it when a policy comes.
     """
 
     def __init__(self, settings: EdgeSettings, local_policy: Policy | None) -> None:
@@ -71,6 +70,8 @@ class Node:
         self.recover()
         if self._policy is not None:
             self._lanes.match(self._policy.destinations)
+        else:
+            self._health.raise_condition(NO_POLICY)
         self._router.start()
         self._housekeeping.start()
         self._http.start()
@@ -84,8 +85,8 @@ class Node:
         return self._dicom_address, self._http.address
 
     def recover(self) -> Recovered:
-        """Make index and spool agree. Sealed files wait in the spool while there is no policy to route them by."""
-        return recover(self._buffer, self._router.admit if self._policy is not None else self._defer)
+        """Make index and spool agree."""
+        return recover(self._buffer, self._router.admit)
 
     def rebuild(self) -> Recovered:
         """Index the spool without opening any door, then end."""
@@ -123,6 +124,7 @@ class Node:
             "dicom": "{}:{}".format(*self._dicom_address),
             "policy": self._policy.label if self._policy else None,
             "instances_held": counts.instances_held,
+            "instances_nowhere": counts.instances_nowhere,
             "deliveries_waiting": counts.deliveries_waiting,
             "deliveries_parked": counts.deliveries_parked,
             "oldest_waiting_seconds": counts.oldest_waiting_seconds,
@@ -162,7 +164,6 @@ class Node:
                 continue
             self._running_bundle = stored.bundle
             return
-        self._health.raise_condition(NO_POLICY)
 
     def _policies(self, trust: PolicyTrust) -> PolicyStore:
         return PolicyStore(self._settings.data_dir, site=trust.site, public_key=trust.public_key)
@@ -182,7 +183,7 @@ class Node:
 
     def _report(self) -> Mapping[str, object]:
         facts = self.facts()
-        reported = ("ready", "version", "dicom", "policy")
+        reported = ("ready", "version", "dicom", "policy", "instances_nowhere")
         return {
             **{key: value for key, value in facts.items() if key not in reported},
             "dicom_endpoint": facts["dicom"],
@@ -191,11 +192,6 @@ class Node:
     def _conditions(self) -> list[dict[str, str]]:
         held = [(one.code, str(one.severity), one.text, one.hint) for one in self._health.current()]
         return [dict(zip(("code", "severity", "text", "hint"), one, strict=True)) for one in held]
-
-    def _defer(self, found: Sequence[SealedInstance]) -> int:
-        for sealed in found:
-            self._buffer.arrived(sealed)
-        return 0
 
 
 def lock_data_dir(data_dir: Path) -> IO[str]:

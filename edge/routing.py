@@ -14,9 +14,8 @@ import structlog
 
 from edge import metrics
 from edge.buffer.store import Buffer
-from edge.errors import PolicyError
-from edge.health import BUFFER_FAILING, NO_POLICY, HealthBoard
-from edge.model import RoutedInstance, SealedInstance, TagSet
+from edge.health import BUFFER_FAILING, HealthBoard
+from edge.model import Decision, RoutedInstance, SealedInstance, TagSet
 from edge.policy.document import Policy
 from edge.policy.match import decide
 from edge.policy.privacy import shared_tags, shared_uid
@@ -53,28 +52,34 @@ class Router:
         return self._thread.is_alive()
 
     def admit(self, arrivals: Sequence[SealedInstance]) -> int:
-        """Route these instances and commit their rows together; return how many were new.
+        """Route these instances and commit their rows together; return how many changed.
 
-        Raises:
-            PolicyError: there is no policy yet; the sealed files wait.
+        Without a policy they get a row that says so, and are routed when one comes.
         """
         policy = self._policy()
-        if policy is None:
-            raise PolicyError("there is no policy to route by yet", hint=NO_POLICY.hint)
-        return self._buffer.admit([self._route(one, policy) for one in arrivals])
+        return self._buffer.admit([self._route(one, policy) if policy else _waiting(one) for one in arrivals])
 
     def _run(self) -> None:
         left: list[SealedInstance] = []
         while True:
-            arrivals = self._buffer.next_arrivals(BATCH, timeout=0.5)
+            more = self._unrouted()
+            arrivals = self._buffer.next_arrivals(BATCH, timeout=0.0 if more else 0.5)
             if not arrivals and self._stopping.is_set():
                 return
-            if self._policy() is None:
-                left += arrivals  # sealed files are safe; they are routed when a policy comes
-                continue
             if left and time.monotonic() >= self._retry_at:
                 arrivals, left = left[:BATCH] + arrivals, left[BATCH:]
             left += self._commit(arrivals)
+            left += self._commit(more)
+
+    def _unrouted(self) -> list[SealedInstance]:
+        """Rows that wait for a policy, once there is one."""
+        if self._policy() is None or self._stopping.is_set() or time.monotonic() < self._retry_at:
+            return []
+        try:
+            return self._buffer.unrouted(BATCH)
+        except Exception:
+            log.exception("routing.unrouted_unreadable")
+            return []
 
     def _commit(self, arrivals: Sequence[SealedInstance]) -> Sequence[SealedInstance]:
         """Commit these together, or, when that fails, each alone; return what is left to be tried again."""
@@ -131,6 +136,16 @@ class Router:
                 break
         # Whatever a reader chokes on, the instance goes on: rules that need no tags still match.
         return TagSet(values={}, flags=("unreadable-header",))
+
+
+def _waiting(sealed: SealedInstance) -> RoutedInstance:
+    return RoutedInstance(
+        sealed=sealed,
+        study_instance_uid="",
+        series_instance_uid="",
+        decision=Decision(policy="", outcomes=(), destinations=()),
+        flags=(),
+    )
 
 
 def _uid(tags: TagSet, keyword: str) -> str:

@@ -5,7 +5,8 @@ The stdlib's SQLite has the WAL-reset corruption bug (fixed in 3.51.3), so it mu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -27,11 +28,12 @@ def open_writer(path: Path) -> apsw.Connection:
     """The one connection that writes: WAL, FULL, and checkpoints only when the WAL guard says so.
 
     Raises:
-        SettingsError: the file is another program's, or of a newer Skerry.
+        SettingsError: the file is damaged, another program's, or of a newer Skerry.
     """
-    connection = apsw.Connection(str(path))
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.pragma("journal_mode", "wal")
+    with _naming_damage(path):
+        connection = apsw.Connection(str(path))
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", "full")
     connection.pragma("foreign_keys", True)
     connection.pragma("wal_autocheckpoint", 0)
@@ -42,9 +44,11 @@ def open_writer(path: Path) -> apsw.Connection:
 
 def open_reader(path: Path) -> apsw.Connection:
     """A connection that cannot change anything."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.pragma("wal_autocheckpoint", 0)
+    with _naming_damage(path):
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.pragma("wal_autocheckpoint", 0)
+        connection.pragma("schema_version")
     connection.pragma("query_only", True)
     return connection
 
@@ -67,6 +71,17 @@ def first(connection: apsw.Connection, query: str, **values: object) -> Mapping[
     """The first row, or None."""
     rows = run(connection, query, **values)
     return rows[0] if rows else None
+
+
+@contextmanager
+def _naming_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise SettingsError(
+            f"{path} is damaged: {error}",
+            hint="Images are safe in the spool. Run `skerry-edge rebuild` to make the index anew.",
+        ) from error
 
 
 def _migrate(connection: apsw.Connection, path: Path) -> None:

@@ -1,11 +1,25 @@
--- add_instance: custody becomes a row; a second adoption of the same file changes nothing
+-- add_instance: custody becomes a row; a second adoption changes nothing, but what no policy has routed can be routed
 INSERT INTO instance (instance_id, sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid,
   transfer_syntax_uid, calling_ae_title, called_ae_title, peer_address, received_at, data_set_offset,
-  data_set_length, checksum, policy, outcomes, flags, shared_uids)
+  data_set_length, checksum, policy, outcomes, flags, shared_uids, routed_to)
 VALUES (:instance_id, :sop_class_uid, :sop_instance_uid, :study_instance_uid, :series_instance_uid,
   :transfer_syntax_uid, :calling_ae_title, :called_ae_title, :peer_address, :received_at, :data_set_offset,
-  :data_set_length, :checksum, :policy, :outcomes, :flags, :shared_uids)
-ON CONFLICT (instance_id) DO NOTHING RETURNING id;
+  :data_set_length, :checksum, :policy, :outcomes, :flags, :shared_uids, :routed_to)
+ON CONFLICT (instance_id) DO UPDATE SET study_instance_uid = excluded.study_instance_uid,
+  series_instance_uid = excluded.series_instance_uid, policy = excluded.policy, outcomes = excluded.outcomes,
+  flags = excluded.flags, shared_uids = excluded.shared_uids, routed_to = excluded.routed_to
+WHERE instance.policy = '' AND excluded.policy <> ''
+RETURNING id;
+
+-- unrouted: the oldest instances that no policy has routed yet
+SELECT * FROM instance WHERE policy = '' ORDER BY id LIMIT :limit;
+
+-- nowhere: instances that no route took, or that wait for a policy
+SELECT id FROM instance WHERE routed_to = 0
+  AND (:uid IS NULL OR :uid IN (sop_instance_uid, study_instance_uid, series_instance_uid, instance_id));
+
+-- forget_routing: the policy in force decides about this instance anew
+UPDATE instance SET policy = '' WHERE id = :id AND routed_to = 0;
 
 -- add_delivery: one row for each destination of the decision
 INSERT INTO delivery (instance, destination, state, changed_at) VALUES (:instance, :destination, 'due', :now);
@@ -15,11 +29,12 @@ INSERT INTO outbox (kind, occurred_at, body) VALUES (:kind, :now, :body);
 
 -- elapse_backoff: waiting deliveries whose time has come are due
 UPDATE delivery SET state = :target, changed_at = :now
-WHERE destination = :destination AND state IN (SELECT value FROM json_each(:sources)) AND not_before <= :now;
+WHERE destination = :destination AND state IN (SELECT value FROM json_each(:sources))
+  AND (not_before <= :now OR not_before > :absurd); -- a time far ahead was written by a clock that was wrong
 
 -- expire_leases: a sender that died gives its deliveries back
 UPDATE delivery SET state = :target, changed_at = :now
-WHERE state IN (SELECT value FROM json_each(:sources)) AND lease_until <= :now;
+WHERE state IN (SELECT value FROM json_each(:sources)) AND (lease_until <= :now OR lease_until > :absurd);
 
 -- claim: the oldest due deliveries of one destination, under a lease; what failed before goes behind what is new
 UPDATE delivery SET state = :target, attempts = attempts + 1, lease_until = :lease_until, changed_at = :now
@@ -36,6 +51,9 @@ WHERE delivery.id IN (SELECT value FROM json_each(:ids)) ORDER BY delivery.attem
 UPDATE delivery SET state = :target, reason = :reason, dimse_status = :dimse_status, not_before = :not_before,
   attempts = attempts - :unspent, changed_at = :now
 WHERE id = :id AND state IN (SELECT value FROM json_each(:sources)) RETURNING id;
+
+-- last_reason: what the control plane heard last of a delivery that fails
+SELECT reason, attempts FROM delivery WHERE id = :id;
 
 -- delivery_event: what the control plane hears of a transition
 SELECT instance.instance_id, instance.shared_uids, delivery.destination, delivery.state, delivery.reason,
@@ -88,6 +106,7 @@ SELECT (SELECT count(*) FROM instance WHERE released_at IS NULL) AS held,
   (SELECT count(*) FROM delivery WHERE state = 'parked') AS parked,
   (SELECT min(instance.received_at) FROM delivery JOIN instance ON instance.id = delivery.instance
    WHERE delivery.state IN ('due', 'sending', 'retry_wait')) AS oldest_waiting,
+  (SELECT count(*) FROM instance WHERE routed_to = 0) AS nowhere,
   (SELECT count(*) FROM outbox) AS outbox;
 
 -- destinations: the queue by destination and state
@@ -127,9 +146,6 @@ ORDER BY received_at LIMIT :limit;
 -- mark_released: the row stays as the record of what happened
 UPDATE instance SET released_at = :now WHERE id = :id;
 
--- known_ids: every instance that has a row
-SELECT instance_id, released_at IS NULL AS held FROM instance;
-
--- unfinished_of: deliveries of an instance whose spool file is gone
-SELECT delivery.id FROM delivery JOIN instance ON instance.id = delivery.instance
-WHERE instance.instance_id = :instance_id AND delivery.state <> 'delivered';
+-- known_ids: which of these instances have a row
+SELECT instance_id, released_at IS NULL AS held FROM instance
+WHERE instance_id IN (SELECT value FROM json_each(:ids));

@@ -40,6 +40,7 @@ def instance_values(routed: RoutedInstance) -> dict[str, object]:
         "policy": routed.decision.policy,
         "outcomes": json.dumps([asdict(outcome) for outcome in routed.decision.outcomes]),
         "flags": json.dumps(routed.flags),
+        "routed_to": len(routed.decision.destinations),
         "shared_uids": json.dumps([routed.shared_tags.get(keyword, "") for keyword in _SHARED_UIDS]),
     }
 
@@ -136,6 +137,7 @@ def counts(row: Row, now: datetime) -> BufferCounts:
         instances_held=row["held"],
         deliveries_waiting=row["waiting"],
         deliveries_parked=row["parked"],
+        instances_nowhere=row["nowhere"],
         oldest_waiting_seconds=0 if oldest is None else max(0, int((now - from_microseconds(oldest)).total_seconds())),
         outbox_events=row["outbox"],
     )

@@ -16,14 +16,17 @@ CREATE TABLE instance (
   data_set_offset INTEGER NOT NULL,
   data_set_length INTEGER NOT NULL,
   checksum INTEGER NOT NULL,
-  policy TEXT NOT NULL,
+  policy TEXT NOT NULL,                      -- '' while no policy has routed it
   outcomes TEXT NOT NULL,                    -- JSON: why each route took it or did not
   flags TEXT NOT NULL,                       -- JSON: what was odd about it
   shared_uids TEXT NOT NULL,                 -- JSON: the UIDs as the privacy rule lets the control plane see them
+  routed_to INTEGER NOT NULL,                -- how many destinations the policy gave it
   released_at INTEGER                        -- when retention gave its spool room back
 ) STRICT;
 CREATE INDEX instance_by_sop ON instance (sop_instance_uid);
 CREATE INDEX instance_by_study ON instance (study_instance_uid);
+CREATE INDEX instance_unrouted ON instance (id) WHERE policy = '';
+CREATE INDEX instance_nowhere ON instance (id) WHERE routed_to = 0;
 CREATE INDEX instance_held ON instance (received_at) WHERE released_at IS NULL;
 -- No index on any patient attribute on purpose: the edge never searches by person.
 

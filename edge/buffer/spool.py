@@ -13,6 +13,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 import time
 import zlib
 from collections.abc import Iterator
@@ -167,30 +168,48 @@ class Spool:
     def instance_ids(self) -> Iterator[str]:
         """Every file's id, sealed or not, oldest first within a folder."""
         for folder in sorted(self._root.glob("[0-9a-f][0-9a-f]")):
-            yield from sorted(entry.stem for entry in folder.iterdir() if entry.suffix == SUFFIX)
+            yield from sorted(entry.stem for entry in folder.iterdir() if self._is_ours(entry))
+
+    def strangers(self) -> list[Path]:
+        """What lies between our files and is none of them; it is left alone."""
+        folders = self._root.glob("[0-9a-f][0-9a-f]")
+        return [entry for folder in folders for entry in folder.iterdir() if not self._is_ours(entry)]
+
+    def _is_ours(self, entry: Path) -> bool:
+        try:
+            return entry == self.path(entry.stem) and stat.S_ISREG(entry.lstat().st_mode)
+        except (SpoolError, OSError):
+            return False
 
     def adopt(self, instance_id: str) -> SealedInstance | None:
         """The instance in a file that has no row, proven against its seal; None when it was never acknowledged.
 
-        An unsealed file is removed: its sender got no success. A sealed file whose content differs is set aside
-        in `damaged`, never deleted.
+        A file that was never sealed is removed: its sender got no success. Anything else that is not whole, also a
+        seal of a format that this release does not know, is set aside in `damaged`, never deleted.
 
         Raises:
             SealBroken: the file was set aside; a person should look at the disk.
         """
         path = self.path(instance_id)
         with path.open("rb") as stream:
-            whole = seal.unpack(stream.read(seal.PREAMBLE_LENGTH))
-            if whole is None:
+            preamble = stream.read(seal.PREAMBLE_LENGTH)
+            if len(preamble) < seal.PREAMBLE_LENGTH or not any(preamble):
                 path.unlink()
                 return None
-            encoded = stream.read(whole.data_set_offset - seal.PREAMBLE_LENGTH)
-            meta = part10.decode_meta(encoded)
-            intact = zlib.crc32(encoded) == whole.meta_checksum
-            if meta is None or not intact or not _matches(stream, whole.data_set_length, whole.checksum):
+            whole = seal.unpack(preamble)
+            meta = self._proven(stream, whole) if whole else None
+            if whole is None or meta is None:
                 path.rename(self._damaged / path.name)
                 raise SealBroken(f"spool file {instance_id} does not match its seal; set aside")
         return _sealed(instance_id, whole, meta)
+
+    @staticmethod
+    def _proven(stream: BinaryIO, whole: seal.Seal) -> part10.FileMeta | None:
+        encoded = stream.read(whole.data_set_offset - seal.PREAMBLE_LENGTH)
+        intact = zlib.crc32(encoded) == whole.meta_checksum
+        return (
+            part10.decode_meta(encoded) if intact and _matches(stream, whole.data_set_length, whole.checksum) else None
+        )
 
     def damaged_count(self) -> int:
         """Files that were set aside because their content did not match their seal."""

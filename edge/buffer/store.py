@@ -27,6 +27,9 @@ from edge.buffer.writer import Writer
 from edge.model import BufferCounts, ClaimedDelivery, OutboxEvent, RoutedInstance, SealedInstance
 
 LEASE = timedelta(minutes=15)
+END_OF_TIME = 1 << 61
+ABSURD = 86_400_000_000
+"""A day, in microseconds: nothing waits that long, so a later time was written while the clock was wrong."""
 CHECKPOINT_BYTES = 16 << 20
 """The length of WAL from which the node checkpoints by itself; a replicator that does so earlier finds no contest."""
 
@@ -86,6 +89,7 @@ class Buffer:
                 "elapse_backoff",
                 destination=destination,
                 now=moment,
+                absurd=moment + ABSURD,
                 target=target(DeliveryEvent.BACKOFF_ELAPSED),
                 sources=json.dumps(sources(DeliveryEvent.BACKOFF_ELAPSED)),
             )
@@ -129,11 +133,11 @@ class Buffer:
 
     def recover(self) -> int:
         """At start, and only then: what the dead process was sending is due again. Returns how many."""
-        return self._expire(datetime.now(UTC) + LEASE + timedelta(days=1))
+        return self._expire(END_OF_TIME)
 
     def expire_leases(self) -> int:
         """Give back the deliveries of a sender that has not settled them in time. Returns how many."""
-        return self._expire(datetime.now(UTC))
+        return self._expire(to_microseconds(datetime.now(UTC)))
 
     def wait_for_work(self, timeout: float) -> None:
         """Return when deliveries were added, or after `timeout` seconds."""
@@ -190,13 +194,14 @@ class Buffer:
         row = first(self._reader(), "read_note", key=key)
         return None if row is None else str(row["value"])
 
-    def known_ids(self) -> dict[str, bool]:
-        """Every instance that has a row, and whether its spool file should be there."""
-        return {row["instance_id"]: bool(row["held"]) for row in run(self._reader(), "known_ids")}
+    def known(self, instance_ids: Sequence[str]) -> dict[str, bool]:
+        """Which of these instances have a row, and whether its spool file should be there."""
+        found = run(self._reader(), "known_ids", ids=json.dumps(instance_ids))
+        return {row["instance_id"]: bool(row["held"]) for row in found}
 
-    def unfinished_of(self, instance_id: str) -> list[int]:
-        """The deliveries of this instance that are not delivered."""
-        return [row["id"] for row in run(self._reader(), "unfinished_of", instance_id=instance_id)]
+    def unrouted(self, limit: int) -> list[SealedInstance]:
+        """The oldest instances whose row waits for a policy."""
+        return [rows.sealed(row) for row in run(self._reader(), "unrouted", limit=limit)]
 
     def release_delivered(self, keep: timedelta, limit: int = 500) -> int:
         """Give back the room of instances delivered everywhere and kept for `keep`; return how many."""
@@ -224,14 +229,15 @@ class Buffer:
         """Finish every change that was asked for."""
         self._writer.close()
 
-    def _expire(self, moment: datetime) -> int:
+    def _expire(self, moment: int) -> int:
         event = DeliveryEvent.LEASE_EXPIRED
 
         def expire(connection: apsw.Connection) -> int:
             run(
                 connection,
                 "expire_leases",
-                now=to_microseconds(moment),
+                now=moment,
+                absurd=moment + ABSURD,
                 target=target(event),
                 sources=json.dumps(sources(event)),
             )
@@ -257,6 +263,8 @@ def _admit(connection: apsw.Connection, routed: RoutedInstance, now: int) -> boo
         return False
     for destination in routed.decision.destinations:
         run(connection, "add_delivery", instance=added["id"], destination=destination, now=now)
+    if not routed.decision.policy:
+        return True  # without a policy there is no privacy rule yet, so nothing is told
     run(
         connection,
         "add_event",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import apsw
 
 from edge.buffer import rows
-from edge.buffer.database import run
+from edge.buffer.database import Row, run
 from edge.buffer.seal import to_microseconds
 from edge.buffer.states import DeliveryEvent, sources, target
 from edge.errors import IllegalTransition
@@ -37,6 +37,7 @@ def take(connection: apsw.Connection, change: Transition) -> None:
         IllegalTransition: the delivery is in a state that this event cannot happen in.
     """
     now = to_microseconds(datetime.now(UTC))
+    before = run(connection, "last_reason", id=change.delivery_id)
     changed = run(
         connection,
         "transition",
@@ -51,6 +52,12 @@ def take(connection: apsw.Connection, change: Transition) -> None:
     )
     if not changed:
         raise IllegalTransition(f"delivery {change.delivery_id} cannot be {change.event} now")
-    if change.event not in _SILENT:
+    if change.event not in _SILENT and not _again(change, before):
         body = rows.changed_body(run(connection, "delivery_event", id=change.delivery_id)[0])
         run(connection, "add_event", kind="delivery_changed", now=now, body=json.dumps(body))
+
+
+def _again(change: Transition, before: list[Row]) -> bool:
+    """Whether this only repeats what was told: retries have no limit, so each would be an event without end."""
+    repeats = change.event is DeliveryEvent.FAILED_TRANSIENTLY and before[0]["attempts"] > 1
+    return repeats and before[0]["reason"] == change.reason

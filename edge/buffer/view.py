@@ -17,10 +17,12 @@ from edge.buffer.database import open_reader, open_writer, run
 from edge.buffer.seal import from_microseconds, to_microseconds
 from edge.buffer.states import DeliveryEvent, sources
 from edge.buffer.transitions import Transition, take
-from edge.errors import SettingsError, UnknownInstance
+from edge.errors import IllegalTransition, SettingsError, UnknownInstance
 from edge.model import BufferCounts
 
 Record = dict[str, Any]
+CHANGES_TOGETHER = 500
+"""Changes in one transaction: a node that runs waits for the write lock at most a fraction of a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +98,21 @@ class BufferView:
             self.trace(uid)
         if dry_run:
             return len(run(self._connection, "releasable_by_operator", **wanted))
-        with self._changing() as connection:
-            found = run(connection, "releasable_by_operator", **wanted)
-            for row in found:
-                take(connection, Transition(delivery_id=row["id"], event=event, reason="released by an operator"))
+        found = [row["id"] for row in run(self._connection, "releasable_by_operator", **wanted)]
+        released = 0
+        for start in range(0, len(found), CHANGES_TOGETHER):
+            with self._changing() as connection:
+                for delivery_id in found[start : start + CHANGES_TOGETHER]:
+                    released += _release(connection, delivery_id)
+        return released
+
+    def route_again(self, *, uid: str | None, dry_run: bool) -> int:
+        """Let the policy in force decide anew about instances that go nowhere; return how many."""
+        found = [row["id"] for row in run(self._connection, "nowhere", uid=uid)]
+        for start in range(0, 0 if dry_run else len(found), CHANGES_TOGETHER):
+            with self._changing() as connection:
+                for row_id in found[start : start + CHANGES_TOGETHER]:
+                    run(connection, "forget_routing", id=row_id)
         return len(found)
 
     def release_events(self, *, dry_run: bool) -> int:
@@ -124,11 +137,20 @@ class BufferView:
             connection.close()  # rolls back what was not committed
 
 
+def _release(connection: apsw.Connection, delivery_id: int) -> int:
+    event = DeliveryEvent.RELEASED_BY_OPERATOR
+    try:
+        take(connection, Transition(delivery_id=delivery_id, event=event, reason="released by an operator"))
+    except IllegalTransition:
+        return 0  # the node was quicker
+    return 1
+
+
 def _traced(row: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]]) -> Record:
     record = _with_times(row, "received_at", "released_at")
     record["outcomes"] = json.loads(row["outcomes"])
     record["flags"] = json.loads(row["flags"])
-    for internal in ("id", "checksum", "data_set_offset", "shared_uids"):
+    for internal in ("id", "checksum", "data_set_offset", "shared_uids", "routed_to"):
         record.pop(internal)
     record["deliveries"] = [
         {key: value for key, value in _with_times(one, "changed_at", "not_before").items() if key != "instance"}

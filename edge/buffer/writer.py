@@ -98,11 +98,12 @@ class Writer:
                 self._apply(change)
             self._connection.execute("COMMIT")
         except Exception as error:
+            # Callers first: whatever else fails now, none of them may wait for ever.
+            for change in changes:
+                change.done.set_exception(error)
             log.exception("buffer.commit_failed", changes=len(changes))
             if not self._connection.get_autocommit():
                 self._connection.execute("ROLLBACK")
-            for change in changes:
-                change.done.set_exception(error)
             return
         for change in changes:
             if change.error is None:

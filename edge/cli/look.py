@@ -37,6 +37,8 @@ def status(data_dir: DataDir, as_json: Json = False) -> None:
     print(
         f"waiting       {counts['deliveries_waiting']} deliveries, the oldest for {counts['oldest_waiting_seconds']} s"
     )
+    if counts["instances_nowhere"]:
+        print(f"nowhere       {counts['instances_nowhere']} instances have no destination; see `requeue --unrouted`")
     print(f"parked        {counts['deliveries_parked']} deliveries wait for a person")
     print(f"outbox        {counts['outbox_events']} events not yet at the centre")
     print(f"disk          {usage.free / 2**30:.1f} GiB free of {usage.total / 2**30:.1f}")
@@ -94,21 +96,27 @@ def requeue(
     destination: Annotated[str | None, typer.Option("--destination", help="Only this destination.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Everything that is parked or waits to be retried.")] = False,
     events: Annotated[bool, typer.Option("--events", help="Events that the control plane could not read.")] = False,
+    unrouted: Annotated[
+        bool, typer.Option("--unrouted", help="Instances that go nowhere: the policy in force decides anew.")
+    ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Try parked and waiting deliveries again, now. A node that runs takes them up within a second."""
-    if not (uid or destination or every or events):
-        raise typer.BadParameter("say which: --uid, --destination, --all or --events")
+    if not (uid or destination or every or events or unrouted):
+        raise typer.BadParameter("say which: --uid, --destination, --all, --unrouted or --events")
     view = BufferView(data_dir)
+    what = "events" if events else "instances" if unrouted else "deliveries"
     if events:
         count = view.release_events(dry_run=dry_run)
+    elif unrouted:
+        count = view.route_again(uid=uid, dry_run=dry_run)
     else:
         count = view.requeue(uid=uid, destination=destination, dry_run=dry_run)
     if as_json:
         print(json.dumps({"requeued": 0 if dry_run else count, "matching": count, "dry_run": dry_run}))
     else:
-        print(f"{count} {'events' if events else 'deliveries'} {'would be' if dry_run else 'are'} due again")
+        print(f"{count} {what} {'would be' if dry_run else 'are'} due again")
 
 
 def _table(columns: tuple[str, ...], found: list[dict[str, Any]]) -> None:
@@ -117,4 +125,4 @@ def _table(columns: tuple[str, ...], found: list[dict[str, Any]]) -> None:
     table = Table(*columns, box=None, pad_edge=False)
     for row in found:
         table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
-    Console().print(table)
+    Console(markup=False, emoji=False, highlight=False).print(table)

@@ -22,7 +22,6 @@ from edge.policy.document import Policy, load_policy
 from edge.policy.quickstart import everything_to
 from edge.settings import load_settings
 from edge.sync.enrol import enrol
-from edge.sync.trust import load_enrolment
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with the settings.")]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="Route by this file, whatever the centre says.")]
@@ -54,7 +53,7 @@ def run(
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    node = Node(settings, local_policy(settings.data_dir, policy, to))
+    node = Node(settings, local_policy(policy, to))
     dicom, local_http = node.start()
     print(f"ready dicom={dicom[0]}:{dicom[1]} http={local_http[0]}:{local_http[1]}", flush=True)
     stopping.wait()
@@ -64,8 +63,8 @@ def run(
     os._exit(0)
 
 
-def local_policy(data_dir: Path, policy: Path | None, to: list[str] | None) -> Policy | None:
-    """The policy that the command line asks for; without one, an enrolled node follows its centre.
+def local_policy(policy: Path | None, to: list[str] | None) -> Policy | None:
+    """The policy that the command line asks for; without one, an enrolled node follows its centre, another buffers.
 
     Raises:
         SettingsError: both ways of giving one were used.
@@ -77,7 +76,7 @@ def local_policy(data_dir: Path, policy: Path | None, to: list[str] | None) -> P
         return load_policy(read_document(policy))
     if to:
         return load_policy(everything_to(to))
-    return None if load_enrolment(data_dir).trust is not None else load_policy(everything_to([]))
+    return None
 
 
 def enrol_node(
@@ -105,7 +104,10 @@ def enrol_node(
 def rebuild(
     data_dir: DataDir, policy: PolicyFile = None, to: To = None, dry_run: DryRun = False, as_json: Json = False
 ) -> None:
-    """Make the index anew from the spool. What the spool still holds is routed and delivered again."""
+    """Make the index anew from the spool. What the spool still holds is routed and delivered again.
+
+    Without --policy, --to or a policy of the centre, it waits in the index for the next start with one.
+    """
     files = sorted(data_dir.glob("spool/[0-9a-f][0-9a-f]/*.dcm"))
     if not (data_dir / "spool").is_dir():
         raise SettingsError(f"{data_dir} holds no spool", hint="Give the --data-dir of a node.")
@@ -115,7 +117,7 @@ def rebuild(
         lock_data_dir(data_dir).close()
         kept = _move_index_aside(data_dir)
         settings = load_settings(config=None, environment={}, flags={"data_dir": data_dir, "http": "127.0.0.1:0"})
-        node = Node(settings, local_policy(data_dir, policy, to))
+        node = Node(settings, local_policy(policy, to))
         found = node.rebuild()
         facts = {"adopted": found.adopted, "unfinished": found.unfinished, "damaged": found.damaged, "old_index": kept}
     if as_json:

@@ -46,7 +46,9 @@ def load_enrolment(data_dir: Path) -> Enrolment:
         log.error("identity.damaged", error=str(error), hint=error.hint)
         return Enrolment(trust=_remembered(data_dir), trouble=str(error))
     if identity is None:
-        return Enrolment()
+        trust = _remembered(data_dir)
+        gone = "The identity of this node is gone, although it was enrolled." if trust else ""
+        return Enrolment(trust=trust, trouble=gone)
     trust = PolicyTrust(site=identity.site, public_key=identity.policy_public_key)
     if trust != _remembered(data_dir):
         _remember(data_dir, trust)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -50,12 +51,20 @@ def test_a_lone_node_delivers_and_tells_the_whole_story(tmp_path: Path) -> None:
             assert answer.read() == b"ok\n"
 
 
-def test_with_neither_policy_nor_destination_a_node_only_buffers(tmp_path: Path) -> None:
+def test_with_neither_policy_nor_destination_a_node_only_buffers_and_routes_when_it_gets_one(tmp_path: Path) -> None:
     with Edge(tmp_path / "node") as edge:
         _send(edge, "1.2.3.1")
         _wait(edge, "instances_held", 1)
         assert edge.ask("queue") == []
         assert edge.ask("trace", "1.2.3.1")[0]["deliveries"] == []
+        assert edge.ask("status")["buffer"]["instances_nowhere"] == 1
+        assert "no-policy" in {one["code"] for one in edge.facts()["conditions"]}
+    with StoreScp(tmp_path / "pacs") as pacs, Edge(tmp_path / "node", to=[pacs.address]) as again:
+        deadline = time.monotonic() + 20
+        while "1.2.3.1" not in pacs.received():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        _wait(again, "instances_nowhere", 0)
 
 
 def test_a_queue_rides_out_an_outage_by_itself_and_empties_when_the_pacs_is_back(tmp_path: Path) -> None:
@@ -118,7 +127,13 @@ def test_a_lost_database_is_rebuilt_from_the_spool(tmp_path: Path) -> None:
         _send(edge, *uids)
         _wait(edge, "instances_held", 20)
     for path in edge.data_dir.glob("edge.db*"):
-        path.write_bytes(b"this is no database any more" * 100)
+        path.unlink()
+    (edge.data_dir / "edge.db").write_bytes(b"this is no database any more" * 100)
+    for words in (["status"], ["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]):
+        damaged = _run(*words, "--data-dir", str(edge.data_dir))
+        assert damaged.returncode == 2
+        assert "rebuild" in damaged.stderr
+        assert "Traceback" not in damaged.stderr
     assert edge.ask("rebuild", "--dry-run") == {"spool_files": 20, "dry_run": True}
     facts = edge.ask("rebuild", "--to", "PACS@127.0.0.1:9")
     assert facts["adopted"] == 20
@@ -128,6 +143,27 @@ def test_a_lost_database_is_rebuilt_from_the_spool(tmp_path: Path) -> None:
     assert (story["calling_ae_title"], story["peer_address"]) == ("SCANNER", "127.0.0.1")
 
 
+def test_a_rebuild_without_a_policy_loses_no_delivery(tmp_path: Path) -> None:
+    edge = Edge(tmp_path / "node", to=["PACS@127.0.0.1:9"])
+    with edge:
+        _send(edge, "1.2.3.1")
+        _wait(edge, "deliveries_waiting", 1)
+    assert edge.ask("rebuild")["adopted"] == 1
+    assert edge.ask("status")["buffer"]["instances_nowhere"] == 1
+    with edge:
+        _wait(edge, "deliveries_waiting", 1)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_text_that_looks_like_markup_or_controls_a_terminal_is_only_shown(tmp_path: Path) -> None:
+    uid = "1.2[/b].3"
+    with Edge(tmp_path / "node", to=["NOBODY@127.0.0.1:9"]) as edge:
+        with association(edge.dicom_port) as peer:
+            assert store(peer, uid, data_set(uid)) == 0x0000
+        _wait(edge, "deliveries_waiting", 1)
+        assert "1.2[/b].3" in edge.command("queue").replace("\n", "").replace(" ", "")
+
+
 def test_a_second_node_in_one_data_directory_is_refused(tmp_path: Path) -> None:
     with Edge(tmp_path / "node") as edge:
         second = _run("run", "--data-dir", str(edge.data_dir), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
@@ -135,6 +171,30 @@ def test_a_second_node_in_one_data_directory_is_refused(tmp_path: Path) -> None:
         assert "another process owns" in second.stderr
         rebuilt = _run("rebuild", "--data-dir", str(edge.data_dir))
         assert "another process owns" in rebuilt.stderr
+
+
+def test_a_log_that_cannot_be_written_stops_no_image(tmp_path: Path) -> None:
+    with StoreScp(tmp_path / "pacs") as pacs:
+        reading, writing = os.pipe()
+        words = ["run", "--data-dir", str(tmp_path / "node"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+        command = [own_script("skerry-edge"), *words, "--to", pacs.address]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=writing, text=True) as node:
+            os.close(writing)
+            os.close(reading)
+            try:
+                assert node.stdout is not None
+                port = int(node.stdout.readline().split()[1].rpartition(":")[2])
+                pacs.stop()  # so that there is something to log
+                with association(port) as peer:
+                    assert store(peer, "1.2.3.1", data_set("1.2.3.1")) == 0x0000
+                time.sleep(1.5)
+                pacs.start()
+                deadline = time.monotonic() + 30
+                while "1.2.3.1" not in pacs.received():
+                    assert time.monotonic() < deadline
+                    time.sleep(0.2)
+            finally:
+                node.kill()
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:

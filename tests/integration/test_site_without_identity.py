@@ -27,7 +27,7 @@ routes:
 """
 
 
-def _enrolled_once(data_dir: Path, port: int, *, damage: bool = False) -> None:
+def _enrolled_once(data_dir: Path, port: int, *, damage: bool = False, gone: bool = False) -> None:
     """What an enrolled node has on its disk, except for an identity that can be used."""
     key = Ed25519PrivateKey.generate()
     document = POLICY.format(port=port).encode()
@@ -46,16 +46,21 @@ def _enrolled_once(data_dir: Path, port: int, *, damage: bool = False) -> None:
     (data_dir / "policy" / "active.bundle").write_bytes(content[:-20] if damage else content)
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
     (data_dir / "policy" / "trust.json").write_text(json.dumps({"site": "north", "public_key": public}))
-    (data_dir / "identity").mkdir()
-    (data_dir / "identity" / "node.json").write_text("{ this is not what it was")
+    if not gone:
+        (data_dir / "identity").mkdir()
+        (data_dir / "identity" / "node.json").write_text("{ this is not what it was")
 
 
-@pytest.mark.parametrize("damage", [False, True], ids=["policy whole", "active policy damaged too"])
-def test_a_node_with_a_damaged_identity_delivers_by_its_last_good_policy_and_says_so(
-    tmp_path: Path, damage: bool
+@pytest.mark.parametrize(
+    ("damage", "gone"),
+    [(False, False), (True, False), (False, True)],
+    ids=["identity damaged", "identity and active policy damaged", "identity gone"],
+)
+def test_a_node_without_a_usable_identity_delivers_by_its_last_good_policy_and_says_so(
+    tmp_path: Path, damage: bool, gone: bool
 ) -> None:
     with StoreScp(tmp_path / "pacs") as pacs:
-        _enrolled_once(tmp_path / "node", pacs.port, damage=damage)
+        _enrolled_once(tmp_path / "node", pacs.port, damage=damage, gone=gone)
         with Edge(tmp_path / "node") as edge:
             with association(edge.dicom_port) as peer:
                 assert store(peer, "1.2.3.4", data_set("1.2.3.4")) == 0x0000
@@ -65,4 +70,4 @@ def test_a_node_with_a_damaged_identity_delivers_by_its_last_good_policy_and_say
             assert pacs.received()["1.2.3.4"].data_set == data_set("1.2.3.4")
             (story,) = edge.ask("trace", "1.2.3.4")
             assert story["policy"] == "3.7"
-            assert "identity.damaged" in edge.log_text()
+            assert "identity-damaged" in {one["code"] for one in edge.facts()["conditions"]}

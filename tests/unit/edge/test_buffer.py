@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.buffer.seal import to_microseconds
 from edge.buffer.states import DeliveryEvent, DeliveryState
 from edge.buffer.store import Buffer
 from edge.buffer.view import BufferView, QueueFilter
@@ -186,6 +187,44 @@ def test_a_trace_tells_why_and_where(buffer: Buffer, tmp_path: Path) -> None:
     assert found["calling_ae_title"] == "SCANNER"
     assert found["outcomes"] == [{"route": "everything", "matched": True, "reason": "no condition"}]
     assert [(one["destination"], one["state"]) for one in found["deliveries"]] == [("pacs", "due")]
+
+
+def test_a_commit_is_synced_to_the_disk(buffer: Buffer) -> None:
+    level, mode = buffer._writer.write(
+        lambda connection: (connection.pragma("synchronous"), connection.pragma("journal_mode"))
+    )
+    assert (level, mode) == (2, "wal")  # 2 is FULL: a commit survives a power cut
+
+
+def test_times_that_a_wrong_clock_wrote_hold_nothing(buffer: Buffer) -> None:
+    buffer.admit([routed(take(buffer, "1.1"), "pacs"), routed(take(buffer, "1.2"), "pacs")])
+    sending, waiting = buffer.claim("pacs", 10)
+    far = datetime.now(UTC) + timedelta(days=400)
+    buffer.settle(waiting.delivery_id, DeliveryEvent.FAILED_TRANSIENTLY, reason="busy", not_before=far)
+    buffer._writer.write(
+        lambda connection: connection.execute(
+            "UPDATE delivery SET lease_until = ? WHERE id = ?", (to_microseconds(far), sending.delivery_id)
+        ).fetchall()
+    )
+    assert buffer.recover() == 1
+    assert len(buffer.claim("pacs", 10)) == 2
+
+
+def test_a_retry_that_only_repeats_itself_is_told_once(buffer: Buffer) -> None:
+    buffer.admit([routed(take(buffer), "pacs")])
+    for reason in ["busy"] * 20 + ["broken"] * 20:
+        (held,) = buffer.claim("pacs", 1)
+        buffer.settle(held.delivery_id, DeliveryEvent.FAILED_TRANSIENTLY, reason=reason)
+    told = [event.body["reason"] for event in buffer.read_outbox(100) if event.kind == "delivery_changed"]
+    assert told == ["busy", "broken"]
+
+
+def test_a_requeue_of_much_holds_the_write_lock_only_briefly(buffer: Buffer, tmp_path: Path) -> None:
+    buffer.admit([routed(take(buffer, f"1.{n}"), "pacs") for n in range(1200)])
+    for held in buffer.claim("pacs", 2000):
+        buffer.settle(held.delivery_id, DeliveryEvent.REFUSED, reason="no")
+    assert BufferView(tmp_path).requeue(uid=None, destination="pacs", dry_run=False) == 1200
+    assert len(buffer.claim("pacs", 2000)) == 1200
 
 
 def test_events_carry_only_what_the_privacy_rule_let_out(buffer: Buffer) -> None:

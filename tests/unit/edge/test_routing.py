@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.buffer.store import Buffer
+from edge.buffer.view import BufferView
 from edge.health import HealthBoard
 from edge.policy.document import Policy, load_policy
 from edge.policy.quickstart import everything_to
@@ -38,12 +39,33 @@ def test_what_arrives_without_a_policy_is_routed_when_one_comes(buffer: Buffer) 
     router.start()
     buffer.arrived(take(buffer, "1.2.1"))
     buffer.arrived(take(buffer, "1.2.2"))
-    time.sleep(0.7)
-    assert buffer.counts().instances_held == 0
-    policy.append(load_policy(everything_to(["PACS@127.0.0.1:104"])))
     _wait_held(buffer, 2)
+    assert buffer.counts().instances_nowhere == 2
+    assert buffer.read_outbox(10) == []
+    policy.append(load_policy(everything_to(["PACS@127.0.0.1:104"])))
+    deadline = time.monotonic() + 10
+    while buffer.counts().deliveries_waiting != 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     router.stop(5)
-    assert buffer.counts().deliveries_waiting == 2
+    assert buffer.counts().instances_nowhere == 0
+    assert len(buffer.read_outbox(10)) == 2
+
+
+def test_what_no_route_took_is_counted_and_decided_anew_when_a_person_asks(buffer: Buffer, tmp_path: Path) -> None:
+    policy = [load_policy(everything_to([]))]
+    router = Router(buffer, HealthBoard(), lambda: policy[0], b"k" * 32)
+    router.admit([take(buffer, "1.2.1"), take(buffer, "1.2.2")])
+    assert buffer.counts().instances_nowhere == 2
+    policy[0] = load_policy(everything_to(["PACS@127.0.0.1:104"]))
+    assert BufferView(tmp_path).route_again(uid="1.2.1", dry_run=False) == 1
+    router.start()
+    deadline = time.monotonic() + 10
+    while buffer.counts().deliveries_waiting != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    router.stop(5)
+    assert buffer.counts().instances_nowhere == 1
 
 
 def test_an_arrival_that_cannot_be_committed_holds_no_other(buffer: Buffer, monkeypatch: pytest.MonkeyPatch) -> None:

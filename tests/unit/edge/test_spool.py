@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,57 @@ def test_a_sealed_file_with_other_content_is_set_aside_and_never_deleted(spool: 
     with pytest.raises(SealBroken):
         spool.adopt(sealed.instance_id)
     assert spool.damaged_count() == 1
+
+
+@pytest.mark.parametrize("at", [0, 7, 9, 20, 43])
+def test_one_flipped_bit_in_a_seal_sets_the_file_aside_and_deletes_nothing(spool: Spool, at: int) -> None:
+    reception = spool.begin(meta())
+    reception.write(b"x" * 100)
+    sealed = reception.seal()
+    path = spool.path(sealed.instance_id)
+    content = bytearray(path.read_bytes())
+    content[at] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(SealBroken):
+        spool.adopt(sealed.instance_id)
+    assert spool.damaged_count() == 1
+
+
+def test_what_is_not_ours_is_left_alone_and_named(spool: Spool, tmp_path: Path) -> None:
+    folder = tmp_path / "spool" / "00"
+    (folder / "copy of image.dcm").write_bytes(b"x")
+    (folder / f"{'1' * 32}.dcm").write_bytes(b"in the wrong folder")
+    (folder / f"{'0' * 32}.dcm").mkdir()
+    (folder / f"{'2' * 30}00.dcm").symlink_to(tmp_path / "nowhere")
+    assert list(spool.instance_ids()) == []
+    assert len(spool.strangers()) == 4
+
+
+def test_a_seal_is_on_the_disk_before_its_name_is_and_both_before_custody(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    real_pwrite, real_fdatasync, real_fsync = os.pwrite, os.fdatasync, os.fsync
+
+    def pwrite(descriptor: int, content: bytes, offset: int) -> int:
+        steps.append("seal written")
+        return real_pwrite(descriptor, content, offset)
+
+    def fdatasync(descriptor: int) -> None:
+        real_fdatasync(descriptor)
+        steps.append("file synced")
+
+    def fsync(descriptor: int) -> None:
+        real_fsync(descriptor)
+        steps.append("directory synced" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "another file synced")
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    monkeypatch.setattr(os, "fsync", fsync)
+    reception = spool.begin(meta())
+    reception.write(b"x")
+    reception.seal()
+    assert steps == ["seal written", "file synced", "directory synced"]
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", "1.2.3", "0" * 31, "0" * 33, "g" * 32, "/" + "0" * 31])
