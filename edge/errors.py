@@ -60,7 +60,7 @@ class SpoolFull(SpoolError):
 class SealBroken(SpoolError):
     """The content of a spool file is not what was sealed."""
 
-    hint = "Check the disk. The file is kept in the spool's `damaged` folder."
+    hint = "Check the disk. The file is kept: where it was, or in the spool's `damaged` folder."
 
 
 class SpoolFileMissing(SpoolError):
