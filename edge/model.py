@@ -113,7 +113,7 @@ class ClaimedDelivery:
     delivery_id: int
     destination: str
     attempts: int
-    """Attempts before this one."""
+    """Attempts so far, this one included: more than 1 means that an earlier one may have arrived."""
     sealed: SealedInstance
     study_instance_uid: str
     series_instance_uid: str

@@ -36,6 +36,10 @@ WHERE destination = :destination AND state IN (SELECT value FROM json_each(:sour
 UPDATE delivery SET state = :target, changed_at = :now
 WHERE state IN (SELECT value FROM json_each(:sources)) AND (lease_until <= :now OR lease_until > :absurd);
 
+-- renew_leases: a sender that still works keeps what it holds, and what ran out while it worked; no new attempt
+UPDATE delivery SET state = :target, lease_until = :lease_until
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN (SELECT value FROM json_each(:sources));
+
 -- claim: the oldest due deliveries of one destination, under a lease; what failed before goes behind what is new
 UPDATE delivery SET state = :target, attempts = attempts + 1, lease_until = :lease_until, changed_at = :now
 WHERE id IN (SELECT id FROM delivery WHERE destination = :destination AND state IN (SELECT value FROM json_each(:sources))

@@ -39,6 +39,7 @@ _S, _E = DeliveryState, DeliveryEvent
 TRANSITIONS: dict[tuple[DeliveryState, DeliveryEvent], DeliveryState] = {
     (_S.DUE, _E.CLAIMED): _S.SENDING,
     (_S.SENDING, _E.ACCEPTED): _S.DELIVERED,
+    (_S.DUE, _E.ACCEPTED): _S.DELIVERED,  # its lease ran out while it was being sent; the success is no less real
     (_S.SENDING, _E.FAILED_TRANSIENTLY): _S.RETRY_WAIT,
     (_S.SENDING, _E.REFUSED): _S.PARKED,  # a person decides; nothing clinical expires
     (_S.SENDING, _E.GIVEN_BACK): _S.DUE,  # the destination was down before this instance was tried

@@ -107,6 +107,21 @@ class Buffer:
 
         return self._writer.write(claim_due)
 
+    def renew(self, delivery_ids: Sequence[int]) -> None:
+        """Give these deliveries of a sender that still works a whole lease again, also when theirs has run out."""
+        until = to_microseconds(datetime.now(UTC) + LEASE)
+        renewable = (*sources(DeliveryEvent.LEASE_EXPIRED), *sources(DeliveryEvent.CLAIMED))
+        self._writer.write(
+            lambda connection: run(
+                connection,
+                "renew_leases",
+                ids=json.dumps(list(delivery_ids)),
+                lease_until=until,
+                target=target(DeliveryEvent.CLAIMED),
+                sources=json.dumps(renewable),
+            )
+        )
+
     def settle(
         self,
         delivery_id: int,

@@ -26,7 +26,12 @@ def test_every_unfinished_delivery_can_still_be_delivered() -> None:
 
 def test_delivered_is_reached_only_by_the_destinations_own_success() -> None:
     ways = {(state, event) for (state, event), result in TRANSITIONS.items() if result is DeliveryState.DELIVERED}
-    assert ways == {(DeliveryState.SENDING, DeliveryEvent.ACCEPTED)}
+    assert {event for _state, event in ways} == {DeliveryEvent.ACCEPTED}
+    assert {state for state, _event in ways} == {DeliveryState.SENDING, DeliveryState.DUE}  # due: its lease ran out
+
+
+def test_a_success_counts_although_the_lease_ran_out_while_it_was_sent() -> None:
+    assert after(DeliveryState.DUE, DeliveryEvent.ACCEPTED) is DeliveryState.DELIVERED
 
 
 def test_every_event_leads_to_one_state_wherever_it_happens() -> None:
