@@ -13,9 +13,10 @@ import structlog
 _NOISY = ("pynetdicom", "pydicom", "paho")
 
 
-def configure_logs() -> None:
-    """Send every log line of this process to standard error as one JSON object."""
+def configure_logs(*, quiet: bool = False) -> None:
+    """Send every log line of this process to standard error as one JSON object; `quiet` only what is odd."""
     structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,

@@ -150,7 +150,6 @@ class Node:
             self._running_bundle = bundle
             self._lanes.match(policy.destinations)
         self._health.clear(NO_POLICY.code)
-        log.info("policy.applied", policy=policy.label)
 
     def _take_up_last_good(self) -> None:
         if self._enrolment.trust is None or not self._follows_centre:
@@ -208,6 +207,18 @@ def lock_data_dir(data_dir: Path) -> IO[str]:
         lock.close()
         raise DataDirInUse(f"another process owns {data_dir}") from error
     return lock
+
+
+def is_owned(data_dir: Path) -> bool:
+    """Whether a process owns this data directory now: the node runs, or its index is rebuilt."""
+    try:
+        with (data_dir / "lock").open("r", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def pseudonym_key(data_dir: Path) -> bytes:

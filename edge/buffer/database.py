@@ -5,6 +5,7 @@ The stdlib's SQLite has the WAL-reset corruption bug (fixed in 3.51.3), so it mu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
@@ -30,6 +31,8 @@ def open_writer(path: Path) -> apsw.Connection:
     Raises:
         SettingsError: the file is damaged, another program's, or of a newer Skerry.
     """
+    # Made by us before SQLite would make it readable for everybody; its WAL takes the mode over.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     with _naming_damage(path):
         connection = apsw.Connection(str(path))
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)

@@ -64,7 +64,13 @@ class BufferView:
             state=wanted.state,
             limit=wanted.limit,
         )
-        return [_with_times(row, "not_before", "changed_at", "received_at") for row in found]
+        resting = {
+            key.removeprefix("destination."): str(note["value"])
+            for key, note in self.notes().items()
+            if key.startswith("destination.") and note["value"] != "up"
+        }
+        timed = [_with_times(row, "not_before", "changed_at", "received_at") for row in found]
+        return [{**row, "reason": row["reason"] or resting.get(row["destination"], "")} for row in timed]
 
     def trace(self, uid: str) -> list[Record]:
         """Every arrival under a SOP instance, series or study UID or an instance id, with why and where it went.

@@ -1,12 +1,15 @@
 """`skerry-edge`: data on standard output, talk on standard error.
 
-Exit codes: 0 done, 1 it failed, 2 it was asked for in the wrong way, 3 nothing is known under that name.
+Exit codes: 0 done, 1 it failed or was found wrong, 2 it was asked for in the wrong way, 3 nothing is known under
+that name.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -18,6 +21,7 @@ app = typer.Typer(
     name="skerry-edge",
     help="An edge node: takes custody of DICOM instances, routes them by policy, and delivers them.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=True,
     pretty_exceptions_enable=False,
 )
@@ -31,11 +35,25 @@ app.command("rebuild")(run.rebuild)
 app.add_typer(policy.app, name="policy")
 
 
+@app.callback()
+def _options(
+    tell_version: Annotated[bool, typer.Option("--version", help="Say the version and end.", is_eager=True)] = False,
+) -> None:
+    if tell_version:
+        print(version("skerry"))
+        raise typer.Exit
+
+
 def main() -> None:
     """Run the program; every error that the edge can name ends as one sentence and a hint."""
-    configure_logs()
+    configure_logs(quiet=True)
     try:
         app()
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"skerry-edge: {where}{error.strerror or error}", file=sys.stderr)
+        print("  Check that the path exists and that this user may write there.", file=sys.stderr)
+        sys.exit(1)
     except EdgeError as error:
         if "--json" in sys.argv:
             print(json.dumps({"error": str(error), "hint": error.hint}))

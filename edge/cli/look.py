@@ -5,15 +5,28 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from edge.buffer.view import BufferView, QueueFilter
 from edge.cli.options import DataDir, DryRun, Json
+from edge.cli.words import age, counted, plain
+from edge.errors import SettingsError
+from edge.node import is_owned
 from edge.sync.trust import load_enrolment
+
+_INTERNAL_NOTES = ("epoch.", "link.sent", "lanes.")
+
+
+class Unfinished(StrEnum):
+    """States that `queue` can be asked for."""
+
+    DUE = "due"
+    SENDING = "sending"
+    RETRY_WAIT = "retry_wait"
+    PARKED = "parked"
 
 
 def status(data_dir: DataDir, as_json: Json = False) -> None:
@@ -21,47 +34,66 @@ def status(data_dir: DataDir, as_json: Json = False) -> None:
     view = BufferView(data_dir)
     identity = load_enrolment(data_dir).identity
     usage = shutil.disk_usage(data_dir)
+    notes = {key: note for key, note in view.notes().items() if not key.startswith(_INTERNAL_NOTES) and note["value"]}
     facts: dict[str, Any] = {
+        "running": is_owned(data_dir),
         "node": {"node_id": identity.node_id, "site": identity.site, "name": identity.node_name} if identity else None,
         "buffer": asdict(view.counts()),
         "disk": {"free_bytes": usage.free, "total_bytes": usage.total},
         "destinations": view.destinations(),
-        "notes": {key: value for key, value in view.notes().items() if not key.startswith("epoch.")},
+        "notes": notes,
     }
-    if as_json:
-        print(json.dumps(facts, indent=2))
-        return
-    counts = facts["buffer"]
-    print(f"node          {identity.node_name + ' of ' + identity.site if identity else 'not enrolled'}")
-    print(f"held          {counts['instances_held']} instances")
-    print(
-        f"waiting       {counts['deliveries_waiting']} deliveries, the oldest for {counts['oldest_waiting_seconds']} s"
-    )
-    if counts["instances_nowhere"]:
-        print(f"nowhere       {counts['instances_nowhere']} instances have no destination; see `requeue --unrouted`")
-    print(f"parked        {counts['deliveries_parked']} deliveries wait for a person")
-    print(f"outbox        {counts['outbox_events']} events not yet at the centre")
-    print(f"disk          {usage.free / 2**30:.1f} GiB free of {usage.total / 2**30:.1f}")
-    _table(("destination", "state", "deliveries", "oldest"), facts["destinations"])
-    _table(("key", "value", "written_at"), [{"key": key, **value} for key, value in facts["notes"].items()])
+    print(json.dumps(facts, indent=2) if as_json else _status_text(facts))
+
+
+def _status_text(facts: dict[str, Any]) -> str:
+    node, counts, disk = facts["node"], facts["buffer"], facts["disk"]
+    waiting = counted(counts["deliveries_waiting"], "delivery", "deliveries")
+    if counts["deliveries_waiting"]:
+        waiting += f", the oldest since {age(counts['oldest_waiting_seconds'])}"
+    outbox = counted(counts["outbox_events"], "event")
+    lines = [
+        f"running   {'yes' if facts['running'] else 'no'}",
+        f"node      {node['name'] + ' of ' + node['site'] if node else 'not enrolled: stands alone'}",
+        f"held      {counted(counts['instances_held'], 'instance')}",
+        f"waiting   {waiting}",
+        f"parked    {counted(counts['deliveries_parked'], 'delivery', 'deliveries')} for a person",
+        f"nowhere   {counted(counts['instances_nowhere'], 'instance')} without a destination",
+        f"outbox    {outbox} {'not yet at the centre' if node else 'kept for a later enrolment (the newest 10,000)'}",
+        f"disk      {disk['free_bytes'] / 2**30:.1f} GiB free of {disk['total_bytes'] / 2**30:.1f}",
+    ]
+    for row in facts["destinations"]:
+        lines.append(f"  {plain(row['destination'])}: {row['deliveries']} {row['state']}")
+    for key, note in facts["notes"].items():
+        lines += [f"  {key}, noted {note['written_at'][:19]}Z:", f"    {plain(note['value'])}"]
+    return "\n".join(lines)
 
 
 def queue(
     data_dir: DataDir,
     destination: Annotated[str | None, typer.Option("--destination", help="Only this destination.")] = None,
-    state: Annotated[str | None, typer.Option("--state", help="due, sending, retry_wait or parked.")] = None,
+    state: Annotated[Unfinished | None, typer.Option("--state", help="Only this state.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """Deliveries that are not delivered, oldest first, each with its last reason."""
-    found = BufferView(data_dir).queue(QueueFilter(destination=destination, state=state, limit=limit))
+    """Deliveries that are not delivered, oldest first, each with the reason."""
+    view = BufferView(data_dir)
+    _check_destination(view, destination)
+    found = view.queue(QueueFilter(destination=destination, state=state, limit=limit))
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    columns = ("id", "destination", "state", "attempts", "received_at", "not_before", "reason", "sop_instance_uid")
-    _table(columns, found)
-    if not found:
-        print("nothing waits")
+    for one in found:
+        print(f"{plain(one['sop_instance_uid'])}")
+        print(f"  to {plain(one['destination'])}: {one['state']} after {counted(one['attempts'], 'try', 'tries')}")
+        print(f"  received {one['received_at'][:19]}Z{_until(one)}")
+        if one["reason"]:
+            print(f"  {plain(one['reason'])}")
+    print(counted(len(found), "delivery", "deliveries") if found else "nothing waits")
+
+
+def _until(one: dict[str, Any]) -> str:
+    return f", next try at {one['not_before'][:19]}Z" if one["state"] == "retry_wait" and one["not_before"] else ""
 
 
 def trace(
@@ -71,23 +103,31 @@ def trace(
 ) -> None:
     """When and from whom it came, why each route took it or did not, and where it went."""
     found = BufferView(data_dir).trace(uid)
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return
-    for one in found:
-        print(f"{one['sop_instance_uid']}  ({one['instance_id']})")
-        print(f"  received   {one['received_at']} from {one['calling_ae_title']} at {one['peer_address']}")
-        print(f"             as {one['called_ae_title']}, {one['data_set_length']} bytes, policy {one['policy']}")
-        for outcome in one["outcomes"]:
-            print(f"  route      {outcome['route']}: {'yes' if outcome['matched'] else 'no'}, {outcome['reason']}")
-        for flag in one["flags"]:
-            print(f"  odd        {flag}")
-        for delivery in one["deliveries"]:
-            words = f", {delivery['reason']}" if delivery["reason"] else ""
-            tries = f"{delivery['attempts']} tries"
-            print(f"  {delivery['destination']:<10} {delivery['state']} at {delivery['changed_at']}, {tries}{words}")
-        if one["released_at"]:
-            print(f"  released   {one['released_at']}")
+    print(json.dumps(found, indent=2) if as_json else "\n".join(_story(one) for one in found))
+
+
+def _story(one: dict[str, Any]) -> str:
+    lines = [
+        f"{plain(one['sop_instance_uid'])}  ({one['instance_id']})",
+        f"  received   {one['received_at']} from {plain(one['calling_ae_title'])} at {one['peer_address']}",
+        f"             as {plain(one['called_ae_title'])}, {one['data_set_length']} bytes",
+        f"  policy     {one['policy'] or 'none yet: routed when one comes'}",
+    ]
+    for outcome in one["outcomes"]:
+        took = "yes" if outcome["matched"] else "no"
+        lines.append(f"  route      {plain(outcome['route'])}: {took}, {plain(outcome['reason'])}")
+    lines += [f"  odd        {plain(flag)}" for flag in one["flags"]]
+    if one["policy"] and not one["deliveries"]:
+        lines.append("  nowhere    no route took it; it is kept (`requeue --unrouted` decides anew)")
+    for delivery in one["deliveries"]:
+        words = f": {plain(delivery['reason'])}" if delivery["reason"] else ""
+        tries = counted(delivery["attempts"], "try", "tries")
+        lines.append(
+            f"  {plain(delivery['destination'])}: {delivery['state']} at {delivery['changed_at']}, {tries}{words}"
+        )
+    if one["released_at"]:
+        lines.append(f"  released   {one['released_at']}")
+    return "\n".join(lines)
 
 
 def requeue(
@@ -102,11 +142,10 @@ def requeue(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Try parked and waiting deliveries again, now. A node that runs takes them up within a second."""
-    if not (uid or destination or every or events or unrouted):
-        raise typer.BadParameter("say which: --uid, --destination, --all, --unrouted or --events")
+    """Try again, now: what is parked, what waits, and destinations that are given a rest."""
     view = BufferView(data_dir)
-    what = "events" if events else "instances" if unrouted else "deliveries"
+    _check_request(view, uid=uid, destination=destination, every=every, other=events or unrouted)
+    what = ("event", "events") if events else ("instance", "instances") if unrouted else ("delivery", "deliveries")
     if events:
         count = view.release_events(dry_run=dry_run)
     elif unrouted:
@@ -116,13 +155,21 @@ def requeue(
     if as_json:
         print(json.dumps({"requeued": 0 if dry_run else count, "matching": count, "dry_run": dry_run}))
     else:
-        print(f"{count} {what} {'would be' if dry_run else 'are'} due again")
+        print(f"{counted(count, *what)} {'would be' if dry_run else 'are'} due again")
 
 
-def _table(columns: tuple[str, ...], found: list[dict[str, Any]]) -> None:
-    if not found:
-        return
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in found:
-        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
-    Console(markup=False, emoji=False, highlight=False).print(table)
+def _check_request(view: BufferView, *, uid: str | None, destination: str | None, every: bool, other: bool) -> None:
+    if every and (uid or destination or other):
+        raise SettingsError("--all means everything", hint="Leave it out, or leave the other choices out.")
+    if not (uid or destination or every or other):
+        raise SettingsError(
+            "it is not said what to requeue", hint="Give --uid, --destination, --all, --unrouted or --events."
+        )
+    _check_destination(view, destination)
+
+
+def _check_destination(view: BufferView, destination: str | None) -> None:
+    known = sorted({row["destination"] for row in view.destinations()})
+    if destination is not None and destination not in known:
+        names = ", ".join(known) or "none"
+        raise SettingsError(f"nothing was ever sent to a destination {destination!r}", hint=f"Known here: {names}.")

@@ -17,6 +17,7 @@ import typer
 from edge.cli.options import DataDir, DryRun, Json
 from edge.cli.policy import read_document
 from edge.errors import SettingsError
+from edge.logs import configure_logs
 from edge.node import Node, lock_data_dir
 from edge.policy.document import Policy, load_policy
 from edge.policy.quickstart import everything_to
@@ -24,27 +25,35 @@ from edge.settings import load_settings
 from edge.sync.enrol import enrol
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with the settings.")]
-PolicyFile = Annotated[Path | None, typer.Option("--policy", help="Route by this file, whatever the centre says.")]
+PolicyFile = Annotated[
+    Path | None, typer.Option("--policy", help="Route by this file, whatever the centre says; not with --to.")
+]
 To = Annotated[
     list[str] | None,
-    typer.Option("--to", metavar="AETITLE@HOST:PORT", help="Send everything to this PACS. May repeat."),
+    typer.Option(
+        "--to", metavar="AETITLE@HOST:PORT", help="Send everything to this PACS. May repeat; not with --policy."
+    ),
 ]
 
 
 def run(
     data_dir: DataDir,
     listen: Annotated[
-        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Where modalities send to.")
+        str | None,
+        typer.Option("--listen", metavar="HOST:PORT", help="Where modalities send to. [default: 0.0.0.0:11112]"),
     ] = None,
-    http: Annotated[str | None, typer.Option("--http", metavar="HOST:PORT", help="Health and metrics.")] = None,
+    http: Annotated[
+        str | None, typer.Option("--http", metavar="HOST:PORT", help="Health and metrics. [default: 127.0.0.1:8042]")
+    ] = None,
     ae_title: Annotated[
-        str | None, typer.Option("--ae-title", help="Our AE title; every called AE is accepted.")
+        str | None, typer.Option("--ae-title", help="Our AE title; every called AE is accepted. [default: SKERRY]")
     ] = None,
     policy: PolicyFile = None,
     to: To = None,
     config: Config = None,
 ) -> None:
     """Receive, route and deliver until SIGTERM. Prints `ready dicom=HOST:PORT http=HOST:PORT` when it serves."""
+    configure_logs()
     settings = load_settings(
         config=config,
         environment=os.environ,
@@ -123,7 +132,9 @@ def rebuild(
     if as_json:
         print(json.dumps(facts))
     else:
-        print("\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in facts.items()))
+        print(
+            "\n".join(f"{key.replace('_', ' ')}: {'none' if value is None else value}" for key, value in facts.items())
+        )
 
 
 def _move_index_aside(data_dir: Path) -> str | None:

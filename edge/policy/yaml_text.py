@@ -127,7 +127,12 @@ class _Reader:
         events = self._events()
         next(events)  # stream start
         if isinstance(next(events), yaml.StreamEndEvent):
-            raise NotYaml("the file is empty", line=1, column=1, hint="The least policy: see docs/policy.md.")
+            raise NotYaml(
+                "the file is empty",
+                line=1,
+                column=1,
+                hint="The least policy is three lines: `skerry: 1`, `destinations: []`, `routes: []`.",
+            )
         root = self._node(next(events), events, depth=0)
         next(events)  # document end
         after = next(events)

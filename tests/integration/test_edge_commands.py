@@ -76,6 +76,7 @@ def test_a_queue_rides_out_an_outage_by_itself_and_empties_when_the_pacs_is_back
         time.sleep(3)
         note = edge.ask("status")["notes"]["destination.PACS"]["value"]
         assert "down since" in note
+        assert {"down since" in one["reason"] for one in edge.ask("queue")} == {True}
         assert "nothing answers as DICOM" in note
         pacs.start()
         _wait(edge, "deliveries_waiting", 0)
@@ -113,6 +114,8 @@ def test_commands_work_beside_a_node_that_does_not_run(tmp_path: Path) -> None:
     with edge:
         _send(edge, "1.2.3.1")
         _wait(edge, "deliveries_waiting", 1)
+        assert edge.ask("status")["running"] is True
+    assert edge.ask("status")["running"] is False
     assert edge.ask("status")["buffer"]["deliveries_waiting"] == 1
     assert len(edge.ask("queue")) == 1
     assert len(edge.ask("trace", "1.2.3")) == 1
@@ -218,7 +221,9 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
         (["status", "--data-dir", "D"], 2, "holds no buffer"),
         (["trace", "1.2.3", "--data-dir", "D"], 2, "holds no buffer"),
         (["rebuild", "--data-dir", "D"], 2, "holds no spool"),
-        (["requeue", "--data-dir", "D"], 2, "--all"),
+        (["status", "--data-dir", "/proc/none"], 2, "holds no buffer"),
+        (["run", "--data-dir", "/proc/none", "--listen", "127.0.0.1:0"], 1, "/proc/none"),
+        (["queue", "--data-dir", "D", "--state", "odd"], 2, "retry_wait"),
     ],
 )
 def test_wrong_words_get_one_sentence_and_no_traceback(tmp_path: Path, words: list[str], code: int, said: str) -> None:
@@ -226,6 +231,35 @@ def test_wrong_words_get_one_sentence_and_no_traceback(tmp_path: Path, words: li
     assert ended.returncode == code
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_request_that_means_nothing_is_refused_with_what_is_known(tmp_path: Path) -> None:
+    edge = Edge(tmp_path / "node", to=["PACS@127.0.0.1:9"])
+    with edge:
+        _send(edge, "1.2.3.1")
+        _wait(edge, "deliveries_waiting", 1)
+    for words, said in (
+        (["queue", "--destination", "NOPE"], "Known here: PACS"),
+        (["requeue", "--destination", "NOPE"], "Known here: PACS"),
+        (["requeue", "--all", "--uid", "1.2.3.1"], "--all means everything"),
+        (["requeue"], "--unrouted"),
+    ):
+        ended = _run(*words, "--data-dir", str(edge.data_dir))
+        assert ended.returncode == 2
+        assert said in ended.stderr
+
+
+def test_what_a_person_reads_fits_eighty_columns_and_cuts_no_uid(tmp_path: Path) -> None:
+    uid = "1.2.826.0.1.3680043.8.498.10099876543210123456789012345678901234"
+    edge = Edge(tmp_path / "node", to=["PACS@127.0.0.1:9"])
+    with edge:
+        _send(edge, uid)
+        _wait(edge, "deliveries_waiting", 1)
+    for words in (["status"], ["queue"]):
+        lines = edge.command(*words).splitlines()
+        assert [line for line in lines if len(line) > 100] == []
+    assert uid in edge.command("queue")
+    assert uid in edge.command("trace", uid)
 
 
 def test_a_uid_that_nobody_knows_is_said_with_its_own_exit_code(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_good_document_has_nothing_to_be_said_of_it() -> None:
         ("to: [pacs]", "to: ▸pacs", "`to` must be a list of one or more names", ""),
         ("to: [pacs]", "to: ▸[]", "`to` must be a list of one or more names", ""),
         ("{name: everything, to: [pacs]}", "▸{name: everything}", "`to` is missing in routes[2]", "a list of one or"),
-        ("24h", "▸24", "`keep_delivered` must be a duration", 'write it in quotes: "24"'),
+        ("24h", "▸24", "`keep_delivered` must be a duration", 'give it a unit: 24h or 24d'),
         ("24h", "▸1 day", "`keep_delivered` must be a duration", ""),
         ("24h", "▸9999d", "at most 3650d", ""),
         ("Modality],", "▸Modalty],", "no attribute `Modalty`", "Did you mean `Modality`?"),
