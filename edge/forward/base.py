@@ -46,7 +46,7 @@ class DestinationDown(EdgeError):
 
 
 class Forwarder(Protocol):
-    """Delivers to one destination. Called from one thread."""
+    """Delivers to one destination. Called from one thread, but for `interrupt`."""
 
     def deliver(self, deliveries: Sequence[ClaimedDelivery], settle: Settle) -> None:
         """Try these in order and settle each as soon as its outcome is known.
@@ -56,6 +56,9 @@ class Forwarder(Protocol):
         Raises:
             DestinationDown: nothing more can be sent now; what was not settled is given back.
         """
+
+    def interrupt(self) -> None:
+        """Called from another thread: a `deliver` that hangs ends as soon as it can, and none begins any more."""
 
     def close(self) -> None:
         """Give back what is open towards the destination."""

@@ -7,28 +7,30 @@ forwarders breaks when they change.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from pydicom.uid import UID
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
 from edge.buffer.spool import Spool
 from edge.errors import SpoolError
 from edge.forward.base import DestinationDown, Refused, Settle, TryLater
+from edge.forward.patience import cut, hang_up, raw_socket, wait_for_answer
 from edge.forward.statuses import outcome_of
 from edge.model import ClaimedDelivery, DicomDestination
 
 log = structlog.get_logger(__name__)
 
 MAX_CONTEXTS = 128  # PS3.8 section 9.3.2.2: odd identifiers from 1 to 255
-CONNECT_SECONDS = 10
+CONNECT_SECONDS = 5
 IDLE_SECONDS = 120
-"""How long the peer may stay silent, not how long an object may take."""
+"""How long nothing may move in either direction, not how long an object may take."""
 
 _REJECTIONS = {  # PS3.8 Table 9-21: (source, reason) -> words
     (1, 2): "it does not support our application context",
@@ -43,13 +45,15 @@ Offer = tuple[str, str]
 class CStoreForwarder:
     """Sends to one peer. Opens an association when there is work and releases it after the batch."""
 
-    def __init__(self, destination: DicomDestination, spool: Spool) -> None:
+    def __init__(self, destination: DicomDestination, spool: Spool, *, idle_seconds: float | None = None) -> None:
         self._destination, self._spool = destination, spool
+        self._idle_seconds = IDLE_SECONDS if idle_seconds is None else idle_seconds
+        self._interrupted = threading.Event()
+        self._association: Any = None
         self._ae = AE(ae_title=destination.calling_ae_title)
         self._ae.connection_timeout = CONNECT_SECONDS
         self._ae.acse_timeout = 30
-        self._ae.network_timeout = IDLE_SECONDS
-        self._ae.dimse_timeout = IDLE_SECONDS
+        self._ae.network_timeout = None  # it counts only what is received; `patience` counts both directions
         self._message_id = 0
 
     def deliver(self, deliveries: Sequence[ClaimedDelivery], settle: Settle) -> None:
@@ -63,6 +67,13 @@ class CStoreForwarder:
 
     def close(self) -> None:
         """No association stays open between batches."""
+
+    def interrupt(self) -> None:
+        """See `Forwarder.interrupt`."""
+        self._interrupted.set()
+        raw = None if self._association is None else raw_socket(self._association)
+        if raw is not None:
+            cut(raw)
 
     def _deliver_batch(self, batch: Sequence[ClaimedDelivery], offers: Sequence[Offer], settle: Settle) -> None:
         association = self._associate(offers)
@@ -95,15 +106,18 @@ class CStoreForwarder:
         if status is None:
             settle(delivery, TryLater(reason="the association broke while this instance was sent"))
             raise DestinationDown("it broke the association", hint="Look at its log for the reason.")
-        settle(delivery, outcome_of(status))
+        settle(delivery, outcome_of(status, attempts=delivery.attempts))
 
     def _associate(self, offers: Sequence[Offer]) -> Any:
         peer = self._destination
+        if self._interrupted.is_set():
+            raise DestinationDown("this node is leaving it", hint="Nothing is to be done.")
         association = self._ae.associate(
             peer.host,
             peer.port,
             ae_title=peer.ae_title,
             contexts=[build_context(UID(sop_class), [UID(syntax)]) for sop_class, syntax in offers],
+            evt_handlers=[(evt.EVT_CONN_OPEN, self._connected)],
         )
         if association.is_established or association.rejected_contexts:
             return association  # a peer that accepts nothing that we offer has answered all the same
@@ -119,6 +133,13 @@ class CStoreForwarder:
             hint="Check that it runs, and the address, the port and the firewall.",
         )
 
+    def _connected(self, event: Any) -> None:
+        """No thread of pynetdicom may stay in `send` or `recv` for ever; it sets no time-out of its own."""
+        self._association = event.assoc
+        raw = raw_socket(event.assoc)
+        if raw is not None:
+            raw.settimeout(self._idle_seconds)
+
     def _send(self, association: Any, context_id: int, delivery: ClaimedDelivery) -> int | None:
         """The peer's status, or None when the association is lost (PS3.7 section 9.1.1)."""
         sealed = delivery.sealed
@@ -133,11 +154,11 @@ class CStoreForwarder:
         while not association._is_paused and association.is_alive():
             time.sleep(0.0001)
         association.dimse.send_msg(request, context_id)
-        _context, response = association.dimse.get_msg(block=True)
-        association._reactor_checkpoint.set()
+        response = wait_for_answer(association, idle_seconds=self._idle_seconds, interrupted=self._interrupted)
         if response is None or response.Status is None:
-            association.abort()
+            hang_up(association)
             return None
+        association._reactor_checkpoint.set()
         return int(response.Status)
 
 

@@ -53,6 +53,9 @@ class FolderForwarder:
     def close(self) -> None:
         """Nothing is open between deliveries."""
 
+    def interrupt(self) -> None:
+        """Nothing can wake a write that hangs in a mount; the lane is left behind then."""
+
     def _write(self, delivery: ClaimedDelivery) -> str:
         sealed = delivery.sealed
         folder = (

@@ -11,8 +11,8 @@ from edge.forward.retry import Backoff
 from edge.forward.statuses import outcome_of
 
 
-@pytest.mark.parametrize("status", [0x0000, 0xB000, 0xB006, 0xB007, 0x0111])
-def test_success_warnings_and_already_there_are_delivered(status: int) -> None:
+@pytest.mark.parametrize("status", [0x0000, 0xB000, 0xB006, 0xB007])
+def test_success_and_warnings_are_delivered(status: int) -> None:
     assert isinstance(outcome_of(status), Accepted)
 
 
@@ -28,10 +28,18 @@ def test_everything_else_is_tried_again(status: int) -> None:
     assert isinstance(outcome_of(status), TryLater)
 
 
-@given(st.integers(0, 0xFFFF))
-def test_every_status_has_a_meaning_and_only_named_ones_count_as_delivered(status: int) -> None:
-    delivered = isinstance(outcome_of(status), Accepted)
-    assert delivered == (status in {0x0000, 0x0001, 0x0107, 0x0111, 0x0116} or 0xB000 <= status <= 0xBFFF)
+def test_a_duplicate_is_delivered_only_when_an_earlier_try_may_have_brought_it() -> None:
+    assert isinstance(outcome_of(0x0111, attempts=2), Accepted)
+    first = outcome_of(0x0111, attempts=1)
+    assert isinstance(first, Refused)
+    assert "holds an object under this UID" in first.reason
+
+
+@given(st.integers(0, 0xFFFF), st.integers(1, 3))
+def test_every_status_has_a_meaning_and_only_named_ones_count_as_delivered(status: int, attempts: int) -> None:
+    delivered = isinstance(outcome_of(status, attempts=attempts), Accepted)
+    named = status in {0x0000, 0x0001, 0x0107, 0x0116} or 0xB000 <= status <= 0xBFFF
+    assert delivered == (named or (status == 0x0111 and attempts > 1))
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1), st.floats(0.1, 10), st.floats(10, 600))
