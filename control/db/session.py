@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
@@ -29,6 +31,32 @@ SQLITE_PRAGMAS = (
 URL_HINT = (
     "Write postgresql://USER:PASSWORD@HOST:PORT/NAME into the file, or leave it out for SQLite in the data directory."
 )
+
+
+class ClosedAtOnce(sqlite3.Connection):
+    """A connection that holds no lock once it is closed.
+
+    SQLite keeps a closed connection, its transaction and its locks for as long as one of its statements exists. A
+    statement whose caller was cancelled may exist until Python next collects garbage.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    def cursor(self, *args: Any, **options: Any) -> Any:
+        """A cursor that this connection remembers."""
+        cursor = super().cursor(*args, **options)
+        self._cursors.add(cursor)
+        return cursor
+
+    def close(self) -> None:
+        """End every statement and the transaction, then close."""
+        for cursor in list(self._cursors):
+            cursor.close()
+        if self.in_transaction:
+            self.rollback()
+        super().close()
 
 
 class Database:
@@ -57,23 +85,51 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A unit of work that writes: committed when the block ends, rolled back when it raises."""
-        async with AsyncExitStack() as stack:
-            if self._writer is not None:
-                await stack.enter_async_context(self._writer)
-            session = await stack.enter_async_context(self._writing())
-            await stack.enter_async_context(session.begin())
+        """A unit of work that writes: committed when the block ends, rolled back when it raises or is cancelled."""
+        async with self._writer or nullcontext(), _unit(self._writing()) as session:
             yield session
+            await _to_its_end(session.commit())
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:
         """A unit of work that only reads. Whatever it changed is thrown away."""
-        async with self._reading() as session:
+        async with _unit(self._reading()) as session:
             yield session
 
     async def close(self) -> None:
         """Let go of all connections."""
         await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _unit(session: AsyncSession) -> AsyncIterator[AsyncSession]:
+    """A session that has begun; when the block is left, its connection is back, whatever happened in between.
+
+    A caller who goes away cancels at any moment. A BEGIN that is given up half-way would keep its lock on the
+    whole of a SQLite database, on a connection that nobody rolls back.
+    """
+    try:
+        await _to_its_end(session.connection())
+        yield session
+    finally:
+        await _to_its_end(session.close())
+
+
+async def _to_its_end(step: Coroutine[Any, Any, object]) -> None:
+    """Wait for a step that must not stop half-way; a cancellation that came meanwhile is raised after it."""
+    task = asyncio.ensure_future(step)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        task.result()
+        return
+    if not task.cancelled():
+        task.exception()  # seen: the cancellation is what the caller is told of
+    raise cancelled
 
 
 def open_database(url: str) -> Database:
@@ -105,7 +161,8 @@ def _read_url(url: str) -> URL:
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url, hide_parameters=True)  # its errors would repeat patients' data
+    # Parameters are hidden because errors would repeat patients' data.
+    engine = create_async_engine(url, hide_parameters=True, connect_args={"factory": ClosedAtOnce})
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

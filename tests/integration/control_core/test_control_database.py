@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import pkgutil
+import random
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, QueuePool, text
 
 import control
 from control.db.base import Base
@@ -123,3 +125,32 @@ def test_a_database_url_that_cannot_be_used_is_refused_without_repeating_it() ->
         with pytest.raises(SettingsError) as caught:
             open_database(url)
         assert "secret" not in str(caught.value)
+
+
+async def test_callers_who_go_away_at_any_moment_never_hold_up_the_next_writer(database: Database) -> None:
+    chance = random.Random(7)
+
+    async def write() -> None:
+        async with database.transaction() as tx:
+            for _ in range(10):
+                await tx.execute(text("UPDATE alembic_version SET version_num = version_num"))
+
+    async def read() -> None:
+        async with database.snapshot() as session:
+            for _ in range(10):
+                await session.execute(text("SELECT count(*) FROM site"))
+
+    for number in range(120):
+        going = [asyncio.create_task(write()), asyncio.create_task(read())]
+        await asyncio.sleep(chance.random() * 0.012)
+        for task in going:
+            task.cancel()
+        await asyncio.gather(*going, return_exceptions=True)
+        began = time.monotonic()
+        async with database.transaction() as tx:
+            tx.add(Site(name=f"site-{number}", created_at=MOMENT))
+        assert time.monotonic() - began < 5, f"the writer after caller {number} had to wait"
+    pool = database.engine.pool
+    assert isinstance(pool, QueuePool)
+    assert pool.checkedout() == 0
+    assert await is_current(database)
