@@ -39,9 +39,13 @@ GRPC_OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_connection_age_ms", 600_000),
     ("grpc.max_connection_age_grace_ms", 30_000),
-    ("grpc.max_receive_message_length", 8 << 20),
+    ("grpc.max_receive_message_length", 4 << 20),
+    # A node needs four streams: events, status, the long poll, now and then a renewal.
+    ("grpc.max_concurrent_streams", 16),
     ("grpc.so_reuseport", 0),
 )
+MAX_CALLS = 4096
+"""Calls under way over all nodes; a thousand nodes have two or three each. More are told to come again."""
 CERTIFICATE_CHECK_SECONDS = 3600.0
 
 
@@ -208,7 +212,9 @@ async def _doors(settings: Settings, own: OwnCertificates, ca_pem: bytes) -> Asy
         for bound in (http, https):
             sockets.callback(bound.socket.close)
         shelf = CertificateShelf(own.server, ca_pem)
-        server = grpc.aio.server(options=GRPC_OPTIONS, compression=grpc.Compression.Gzip)
+        server = grpc.aio.server(
+            options=GRPC_OPTIONS, compression=grpc.Compression.Gzip, maximum_concurrent_rpcs=MAX_CALLS
+        )
         try:
             port = server.add_secure_port(str(settings.grpc), shelf.credentials())
         except RuntimeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,6 +17,9 @@ from mesh.v1 import sync_pb2
 
 MAX_EVENTS = 5000
 """Ten times what a node sends: a bound on the memory and time of one transaction."""
+
+MOST_IN_AN_EVENT: Mapping[str, int] = {"destinations": 64, "reasons": 256, "flags": 256, "tags": 256}
+"""Far above what a policy and the allow-list of attributes can make: a bound on the rows that one event becomes."""
 
 MAX_SEQUENCE = 2**63 - 1
 """The largest integer that both databases hold."""
@@ -79,6 +83,9 @@ def _received(sender: Sender, epoch: str, event: sync_pb2.Event, occurred_at: da
     body = event.instance_received
     if body.data_set_bytes > MAX_SEQUENCE:
         raise InvalidEvent(event.sequence, "data_set_bytes does not fit in 63 bits")
+    for field, most in MOST_IN_AN_EVENT.items():
+        if (count := len(getattr(body, field))) > most:
+            raise InvalidEvent(event.sequence, f"it has {count} {field}, at most {most} are taken")
     return ReceivedInstance(
         node_id=sender.node_id,
         site=sender.site,

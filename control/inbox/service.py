@@ -33,6 +33,9 @@ TRIES = 3
 
 PAUSE_SECONDS = 0.05
 
+READ_ASIDE_BYTES = 128 * 1024
+"""A larger batch is read in a thread: everybody else's requests go on meanwhile."""
+
 
 class InboxService:
     """Takes what nodes push."""
@@ -51,7 +54,7 @@ class InboxService:
             InvalidEvent: nothing of the batch was applied.
             DatabaseAway: whether the batch was applied is open, and pushing it again is safe.
         """
-        batch = read_batch(sender, request)
+        batch = await _read(sender, request)
         async with self._turnstile:
             ack = await self._apply_with_retries(batch)
         self._committed()
@@ -97,6 +100,12 @@ class InboxService:
             await _learn(session, fresh)
             await record(session, news_of(site=batch.sender.site, node_id=batch.sender.node_id, events=fresh), now)
             return cursor.ack_sequence
+
+
+async def _read(sender: Sender, request: sync_pb2.PushBatchRequest) -> Batch:
+    if request.ByteSize() <= READ_ASIDE_BYTES:
+        return read_batch(sender, request)
+    return await asyncio.to_thread(read_batch, sender, request)
 
 
 async def _learn(session: AsyncSession, events: Sequence[ReceivedInstance | DeliveryChange]) -> None:

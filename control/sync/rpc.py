@@ -20,12 +20,16 @@ from control.nodes.service import NodeService
 from control.policies.service import PolicyService
 from control.policies.wire import bundle_message
 from control.sync.callers import certified_name
+from control.sync.in_flight import InFlight
 from control.sync.reports import read_report
 from mesh.v1 import enrolment_pb2, enrolment_pb2_grpc, sync_pb2, sync_pb2_grpc
 
 log = structlog.get_logger(__name__)
 
 MAX_WAIT_SECONDS = 55.0
+
+CALLS_OF_A_NODE = 16
+"""It makes four at once; the rest is for calls whose connection is gone and that nobody has missed yet."""
 
 STATUSES: Mapping[type[errors.ControlError], grpc.StatusCode] = {
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
@@ -50,6 +54,8 @@ class Door:
     def __init__(self, nodes: NodeService, mesh: str) -> None:
         self._nodes = nodes
         self._mesh = mesh
+        self._calls = InFlight(CALLS_OF_A_NODE)
+        self._pushes = InFlight(1)
 
     async def caller(self, context: Context) -> NodeCaller:
         """Who speaks: asked on every call, because TLS looks at a certificate only when a connection begins.
@@ -66,7 +72,9 @@ class Door:
     async def answering(self, context: Context, call: str) -> AsyncIterator[NodeCaller]:
         """Hand out the caller; what the block raises ends the call with a status, and is counted."""
         try:
-            yield await self.caller(context)
+            caller = await self.caller(context)
+            with self._calls.entered(caller.node_id):
+                yield caller
         except errors.ControlError as error:
             metrics.CALLS.labels(call, error.code).inc()
             log.warning("rpc.refused", call=call, code=error.code)
@@ -81,6 +89,14 @@ class Door:
             log.error("rpc.failed", call=call, error=type(error).__name__)
             await context.abort(grpc.StatusCode.INTERNAL, "The control plane failed. Its log says why.")
         metrics.CALLS.labels(call, "answered").inc()
+
+    def pushing(self, caller: NodeCaller) -> contextlib.AbstractContextManager[None]:
+        """One push of a node at a time: a second one could only wait for the first, in memory.
+
+        Raises:
+            Busy
+        """
+        return self._pushes.entered(caller.node_id)
 
 
 def status_of(error: errors.ControlError) -> grpc.StatusCode:
@@ -114,8 +130,9 @@ class EdgeSyncServicer(sync_pb2_grpc.EdgeSyncServicer):
     ) -> sync_pb2.PushBatchResponse:
         """Commit a batch of events."""
         async with self._door.answering(context, "PushBatch") as caller:
-            response = await self._push_batch(caller, request)
-        return response  # noqa: RET504 - mypy: the block above might swallow an error
+            with self._door.pushing(caller):
+                response = await self._push_batch(caller, request)
+        return response
 
     async def PullPolicy(  # noqa: N802
         self,

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control.deliveries.changes import DeliveryChange, DeliveryState
-from control.errors import InvalidEvent
+from control.errors import Busy, InvalidEvent
 from control.inbox.batch import MAX_EVENTS, Sender, read_batch
 from control.inbox.wire_text import TEXT_LIMIT, storable, storable_uid
 from control.instances.facts import search_terms, words
 from control.instances.received import ReceivedInstance
+from control.sync.in_flight import InFlight
 from mesh.v1 import sync_pb2
 from tests.mesh_events import batch, changed, received
 
@@ -61,6 +62,34 @@ def test_each_kind_of_broken_event_names_its_sequence() -> None:
     zero = received(1)
     zero.sequence = 0
     assert broken(zero) == 0
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        received(7, destinations=[f"d{n}" for n in range(65)]),
+        received(7, flags=["odd"] * 257),
+        received(7, tags={f"T{n}": "" for n in range(257)}),
+        received(7, destinations=["pacs"] * 100_000),
+    ],
+    ids=["destinations", "flags", "tags", "one repeated"],
+)
+def test_an_event_has_a_largest_size(event: sync_pb2.Event) -> None:
+    assert broken(event) == 7
+
+
+def test_an_event_has_no_more_than_so_many_reasons() -> None:
+    event = received(7)
+    event.instance_received.reasons.extend([sync_pb2.RouteReason(route="r")] * 256)
+    assert broken(event) == 7
+
+
+def test_one_node_holds_only_so_many_calls() -> None:
+    calls = InFlight(2)
+    with calls.entered("a"), calls.entered("a"), calls.entered("b"), pytest.raises(Busy), calls.entered("a"):
+        pass
+    with calls.entered("a"), calls.entered("a"):
+        pass
 
 
 def test_a_batch_has_a_largest_size() -> None:
