@@ -40,6 +40,24 @@ class AttemptLimiter:
         while len(self._seen) > MAX_ADDRESSES:
             self._seen.popitem(last=False)
 
+    def reserve(self, address: str) -> None:
+        """Let this address try, and count the attempt as a failure until it is given back.
+
+        Attempts that come at once must not all pass before the first of them has failed.
+
+        Raises:
+            TooManyAttempts: it failed too often just now, or has too many attempts under way.
+        """
+        self.check(address)
+        self.failed(address)
+
+    def give_back(self, address: str) -> None:
+        """An attempt that was reserved did not fail."""
+        if recent := self._recent(address):
+            self._seen[address] = recent[:-1]
+        if not self._seen.get(address):
+            self._seen.pop(address, None)
+
     def _recent(self, address: str) -> list[float]:
         since = self._monotonic() - self._window
         return [moment for moment in self._seen.get(address, []) if moment > since]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import uvicorn
@@ -66,8 +66,9 @@ class HttpListener:
         bound: BoundSocket,
         *,
         certificate: OwnCertificate | None = None,
-        behind_proxy: bool = False,
+        trusted_proxies: Sequence[str] = (),
     ) -> None:
+        """`trusted_proxies` may say in X-Forwarded headers who the client is; nobody else may."""
         self._bound = bound
         self._config = uvicorn.Config(
             app,
@@ -75,8 +76,8 @@ class HttpListener:
             log_config=None,
             access_log=False,  # paths and queries name patients
             server_header=False,
-            proxy_headers=behind_proxy,
-            forwarded_allow_ips="*" if behind_proxy else None,
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=list(trusted_proxies),
             timeout_graceful_shutdown=GRACE_SECONDS,
             ws_max_size=1 << 16,
             ssl_certfile=certificate.certificate_file if certificate else None,

@@ -181,14 +181,14 @@ class _Doors:
     http: BoundSocket
     https: BoundSocket
     own: OwnCertificates
-    behind_proxy: bool
+    trusted_proxies: tuple[str, ...]
     listeners: tuple[HttpListener, ...] = ()
 
     async def open(self, app: FastAPI) -> None:
         """Return when all three answer."""
         await self.grpc.start()
         self.listeners = (
-            HttpListener(app, self.http, behind_proxy=self.behind_proxy),
+            HttpListener(app, self.http, trusted_proxies=self.trusted_proxies),
             HttpListener(app, self.https, certificate=self.own.server),
         )
         for listener in self.listeners:
@@ -228,7 +228,7 @@ async def _doors(settings: Settings, own: OwnCertificates, ca_pem: bytes) -> Asy
             http=http,
             https=https,
             own=own,
-            behind_proxy=settings.behind_proxy,
+            trusted_proxies=settings.trusted_proxies if settings.behind_proxy else (),
         )
         try:
             yield doors

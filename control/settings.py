@@ -78,13 +78,30 @@ class Settings(BaseModel):
     mqtt: Address | None = None
     """The broker. None: policies arrive by long poll only."""
     behind_proxy: bool = False
-    """Plain HTTP may leave this machine, and X-Forwarded headers on it are believed."""
+    """Plain HTTP may leave this machine, and X-Forwarded headers of trusted proxies on it are believed."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses and networks of the proxies; in the environment with commas between. Only with `behind_proxy`."""
     ca_passphrase_file: Path | None = None
 
     @field_validator("http", "https", "grpc", "mqtt", mode="before")
     @classmethod
     def _split_address(cls, value: object) -> object:
         return read_address(value)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_proxies(cls, value: object) -> object:
+        return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for one in proxies:
+            try:
+                ipaddress.ip_network(one)
+            except ValueError:
+                raise ValueError(f"{one!r} is no IP address or network, for example 10.0.0.2 or 10.0.0.0/24") from None
+        return proxies
 
     @field_validator("public_host")
     @classmethod

@@ -30,13 +30,13 @@ Brake = Annotated[LoginLimiter, Depends(provided(LoginLimiter))]
 async def log_in(request: Request, response: Response, users: Users, brake: Brake, body: Credentials) -> Me:
     """Open a session: its token comes as a cookie that scripts cannot read and other sites cannot send."""
     address = request.client.host if request.client else ""
-    brake.check(address)
+    brake.reserve(address)
     try:
         login = await users.log_in(body.username, body.password)
     except WrongCredentials:
         metrics.LOGINS.labels("refused").inc()
-        brake.failed(address)
         raise
+    brake.give_back(address)
     metrics.LOGINS.labels("accepted").inc()
     response.set_cookie(
         SESSION_COOKIE,

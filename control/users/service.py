@@ -20,6 +20,8 @@ from control.users import repository, secrets
 from control.users.models import ApiKey, LoginSession, User
 
 SESSION_LIFE = timedelta(hours=12)
+HASHES_AT_ONCE = 2
+"""Each takes tens of megabytes and one processor: logins wait for each other, not everything for logins."""
 FIRST_USER = "admin"
 
 
@@ -51,6 +53,7 @@ class UserService:
         self._database = database
         self._audit = audit
         self._clock = clock
+        self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
 
     def authenticator(self) -> Authenticator:
         """What the permissions of routes ask."""
@@ -81,7 +84,8 @@ class UserService:
         async with self._database.snapshot() as session:
             user = await repository.user_named(session, name) if is_name(name) else None
         stored = user.password_hash if user is not None else None
-        fits = await asyncio.to_thread(secrets.password_fits, password, stored)
+        async with self._hashing:
+            fits = await asyncio.to_thread(secrets.password_fits, password, stored)
         if user is None or not fits:
             raise WrongCredentials
         token, now = secrets.draw_session(), self._clock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +15,14 @@ from hypothesis import strategies as st
 from control import errors, http_errors
 from control.audit.chain import GENESIS, AuditEntry, first_break, hash_of
 from control.enrolment import tokens
-from control.errors import ControlError, InvalidCursor, TooManyAttempts
+from control.errors import ControlError, InvalidCursor, SettingsError, TooManyAttempts
 from control.limits import MAX_ADDRESSES, AttemptLimiter
 from control.nodes.clones import WINDOW, Boot, hear
 from control.nodes.reports import NodeFacts, node_state
 from control.paging import read_cursor, write_cursor
 from control.policies.board import PolicyBoard
 from control.policies.revisions import next_place
+from control.settings import load_settings
 from control.sync import rpc
 from edge.sync.join_token import read_token
 
@@ -42,7 +44,7 @@ def test_a_publication_always_passes_what_nodes_run_already(
     place = next_place(active, version, furthest)
     assert place[1] == version
     assert place >= active
-    assert place > furthest or furthest <= active or place == furthest
+    assert place > furthest or place == active == max(active, furthest)
 
 
 @given(active=PLACES, version=st.integers(1, 1000))
@@ -196,6 +198,26 @@ def test_the_brake_is_for_one_address_and_one_window() -> None:
     limiter.check("a")
 
 
+def test_attempts_at_once_do_not_pass_the_brake_together() -> None:
+    limiter = AttemptLimiter(failures=3, window_seconds=60)
+    limiter.reserve("a")
+    limiter.give_back("a")
+    for _ in range(3):
+        limiter.reserve("a")
+    with pytest.raises(TooManyAttempts):
+        limiter.reserve("a")
+    limiter.give_back("a")
+    limiter.reserve("a")
+
+
+def test_only_this_machine_is_a_trusted_proxy_until_others_are_named(tmp_path: Path) -> None:
+    assert load_settings({"data_dir": tmp_path}, {}, None).trusted_proxies == ("127.0.0.1", "::1")
+    named = {"SKERRY_CONTROL_TRUSTED_PROXIES": "10.0.0.2, 10.1.0.0/24"}
+    assert load_settings({"data_dir": tmp_path}, named, None).trusted_proxies == ("10.0.0.2", "10.1.0.0/24")
+    with pytest.raises(SettingsError, match="trusted_proxies"):
+        load_settings({"data_dir": tmp_path}, {"SKERRY_CONTROL_TRUSTED_PROXIES": "*"}, None)
+
+
 def test_the_brake_forgets_rather_than_grows() -> None:
     limiter = AttemptLimiter(failures=3, window_seconds=60)
     for number in range(MAX_ADDRESSES + 10):
@@ -248,4 +270,4 @@ def test_a_silent_node_never_looks_well(age: int | None, revoked: bool, state: s
 async def test_closing_the_board_ends_all_waiting() -> None:
     board = PolicyBoard()
     board.close()
-    await board.wait(1, 60)
+    await board.wait(1, 60, seen=(0, 0))
