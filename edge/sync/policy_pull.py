@@ -129,9 +129,10 @@ class PullPolicy:
         except PolicyError as error:
             return self._reject(offered, error_text(error))
         except Exception as error:
-            # Not the policy's fault for certain, so it is told but not remembered: it will be tried again.
+            # Not the policy's fault for certain, and a refusal would be the last word: it is still being applied.
             log.exception("policy.apply-failed", policy=str(place_of(offered)))
-            self._tell(offered, ATTEMPT_STATE_REJECTED, f"The node failed to apply it: {type(error).__name__}")
+            why = f"The node failed to apply it and will try again: {type(error).__name__}"
+            self._tell(offered, ATTEMPT_STATE_APPLYING, why)
             return self._after_refusal
         self._running = offered
         self._unsaved = offered

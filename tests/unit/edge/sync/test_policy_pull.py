@@ -12,7 +12,7 @@ from edge.sync.conditions import LinkHealth
 from edge.sync.policy_pull import PullPolicy
 from edge.sync.policy_store import PolicyStore
 from mesh.v1.common_pb2 import PolicyBundle
-from mesh.v1.sync_pb2 import ATTEMPT_STATE_APPLIED, ATTEMPT_STATE_REJECTED, ReportStatusRequest
+from mesh.v1.sync_pb2 import ATTEMPT_STATE_APPLIED, ATTEMPT_STATE_APPLYING, ATTEMPT_STATE_REJECTED, ReportStatusRequest
 from tests.certificates import MeshAuthority
 from tests.control_twin import ControlTwin, InMemoryUplink
 from tests.signed_policies import bundle
@@ -183,7 +183,9 @@ def test_an_older_version_comes_back_with_a_higher_generation(bench: Bench) -> N
 def test_a_node_that_fails_by_accident_tries_again(bench: Bench) -> None:
     bench.refuse[1] = RuntimeError("a mistake of ours")
     bench.offer(bundle(MESH, 1))
-    assert bench.duty.state().attempt_state == ATTEMPT_STATE_REJECTED
+    assert bench.duty.state().attempt_state == ATTEMPT_STATE_APPLYING
+    assert "RuntimeError" in bench.duty.state().error
+    InMemoryUplink(bench.twin).report_status(ReportStatusRequest(boot_id="b", policy=bench.duty.state()))
     bench.refuse.clear()
     bench.duty.step()
     assert bench.applied == [1]
