@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from control.nodes.reports import NodeFacts
 from control.nodes.schemas import NodeItem, PolicyPlaceItem, node_item
 from control.overview.service import SiteView
+from control.policies.revisions import same_text
 
 
 class FleetNode(NodeItem):
@@ -60,7 +61,7 @@ def policy_state(view: SiteView, node: NodeFacts) -> str:
         return "none"
     if node.report is None:
         return "unknown"
-    if node.report.active == view.wanted:
+    if node.report.active == view.wanted and same_text(view.wanted_sha256, node.report.active_sha256):
         return "applied"
     if node.report.attempt == view.wanted and node.report.attempt_state == "rejected":
         return "rejected"

@@ -19,6 +19,8 @@ class SiteView:
 
     site: SiteFacts
     wanted: PolicyPlace | None
+    wanted_sha256: bytes
+    """Of the wanted policy's text; empty when nothing is wanted."""
     nodes: tuple[NodeFacts, ...]
     presence: Mapping[str, str]
     """Node id -> what the broker last said of it: online | offline."""
@@ -51,7 +53,8 @@ class FleetService:
         return [
             SiteView(
                 site=site,
-                wanted=_place(wanted.get(site.id)),
+                wanted=_place(wanted[site.id][0]) if site.id in wanted else None,
+                wanted_sha256=wanted[site.id][1] if site.id in wanted else b"",
                 nodes=tuple(node for node in nodes if node.site == site.name),
                 presence=presence,
             )
@@ -59,5 +62,5 @@ class FleetService:
         ]
 
 
-def _place(place: tuple[int, int] | None) -> PolicyPlace | None:
-    return PolicyPlace(generation=place[0], version=place[1]) if place is not None else None
+def _place(place: tuple[int, int]) -> PolicyPlace:
+    return PolicyPlace(generation=place[0], version=place[1])

@@ -39,7 +39,7 @@ class PolicyBoard:
         for site_id, place in places.items():
             if self._places.get(site_id) != place:
                 self._places[site_id] = place
-                self._changed.pop(site_id, asyncio.Event()).set()
+                self.wake(site_id)
 
     def close(self) -> None:
         """Let every waiting poll end now, without news, and none wait any more: the process is about to stop."""
@@ -47,9 +47,13 @@ class PolicyBoard:
         for event in self._changed.values():
             event.set()
 
-    async def wait(self, site_id: int, seconds: float) -> None:
-        """Return when the site's policy changed, or after so many seconds."""
-        if self._closed:
+    def wake(self, site_id: int) -> None:
+        """Let the site's waiting polls look again, although its place is the same."""
+        self._changed.pop(site_id, asyncio.Event()).set()
+
+    async def wait(self, site_id: int, seconds: float, *, seen: Place) -> None:
+        """Return when the site's policy is no longer the one that was `seen`, or after so many seconds."""
+        if self._closed or self.place(site_id) != seen:
             return
         event = self._changed.setdefault(site_id, asyncio.Event())
         try:

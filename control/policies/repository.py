@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control.policies.models import PolicyActive, PolicyAnswer, PolicyRevision
@@ -43,10 +43,18 @@ async def active(session: AsyncSession, site_id: int) -> PolicyActive | None:
     return await session.get(PolicyActive, site_id)
 
 
-async def active_of(session: AsyncSession, site_ids: Sequence[int]) -> dict[int, PolicyActive]:
-    """What some sites shall run, by site id."""
-    found = await session.scalars(select(PolicyActive).where(PolicyActive.site_id.in_(site_ids)))
-    return {one.site_id: one for one in found}
+async def wanted_of(session: AsyncSession, site_ids: Sequence[int]) -> dict[int, tuple[tuple[int, int], bytes]]:
+    """((generation, version), SHA-256 of the text) that some sites shall run, by site id."""
+    query = (
+        select(PolicyActive.site_id, PolicyActive.generation, PolicyActive.version, PolicyRevision.sha256)
+        .join(
+            PolicyRevision,
+            and_(PolicyRevision.site_id == PolicyActive.site_id, PolicyRevision.version == PolicyActive.version),
+        )
+        .where(PolicyActive.site_id.in_(site_ids))
+    )
+    rows = await session.execute(query)
+    return {site_id: ((generation, version), sha256) for site_id, generation, version, sha256 in rows}
 
 
 async def active_places(session: AsyncSession) -> dict[int, tuple[int, int]]:
@@ -76,6 +84,18 @@ async def keep_answer(tx: AsyncSession, answer: PolicyAnswer) -> None:
     """Put a node's word on a version in the place of the one before."""
     await tx.merge(answer)
     await tx.flush()
+
+
+async def forget_rejections(tx: AsyncSession, site_id: int, *, generation: int, version: int) -> None:
+    """No node of the site has rejected this published version any more, as far as is known."""
+    await tx.execute(
+        delete(PolicyAnswer).where(
+            PolicyAnswer.site_id == site_id,
+            PolicyAnswer.generation == generation,
+            PolicyAnswer.version == version,
+            PolicyAnswer.state == "rejected",
+        )
+    )
 
 
 async def answer(session: AsyncSession, node_id: str, *, generation: int, version: int) -> PolicyAnswer | None:

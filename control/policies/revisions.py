@@ -54,11 +54,28 @@ LARGEST_LEAP = 1_000_000
 def next_place(active: Place | None, version: int, furthest: Place | None = None) -> Place:
     """Where a version goes in the order when it is published after the active one. Pure.
 
-    `furthest` is the latest place that a node of the site tells of. It is beyond the active one only when this
-    database was restored from an older backup; nodes then refuse whatever does not pass their generation.
+    `furthest` is the latest place that a node of the site tells of. It is the new place or beyond it only when this
+    database was restored from an older backup; nodes then refuse whatever does not pass what they run, and another
+    text at the very place that they run.
     """
     generation, running = active if active is not None else (1, version)
     place = (generation + 1, version) if version < running else (generation, version)
-    if furthest is None or furthest <= max(place, active or place) or furthest[0] > generation + LARGEST_LEAP:
+    if furthest is None or furthest[0] > generation + LARGEST_LEAP:
         return place
-    return (furthest[0] + 1, version)
+    taken = furthest > place or (furthest == place and place != active)
+    return (furthest[0] + 1, version) if taken else place
+
+
+def is_news(bundle: Bundle, have: Place, have_sha256: bytes) -> bool:
+    """Whether a node that runs `have` lacks this policy: a later place, or another text at its place. Pure.
+
+    Two texts have one place when this database was restored and went another way. The node refuses the second one,
+    and so tells people.
+    """
+    place = (bundle.generation, bundle.version)
+    return place > have or (place == have and not same_text(bundle.sha256, have_sha256))
+
+
+def same_text(wanted: bytes, told: bytes) -> bool:
+    """Whether a node that tells of this SHA-256, or of none, may run the wanted text. Pure."""
+    return not told or told == wanted

@@ -20,7 +20,7 @@ from control.policies import repository
 from control.policies.board import Place, PolicyBoard
 from control.policies.models import PolicyActive, PolicyAnswer, PolicyRevision
 from control.policies.preview import Finding, check_document
-from control.policies.revisions import Answer, Bundle, Revision, next_place
+from control.policies.revisions import Answer, Bundle, Revision, is_news, next_place
 from control.sites.service import SiteFacts, SiteService
 from mesh.signing import policy_payload
 
@@ -77,7 +77,7 @@ class PolicyService:
     async def publish(self, site_name: str, version: int, *, actor: str) -> Revision:
         """Let the site run this version from now on. An older one than before gets a higher generation.
 
-        Publishing what is active already changes nothing.
+        Publishing what is active already only offers it again to the nodes that rejected it.
 
         Raises:
             UnknownSite, UnknownPolicyVersion
@@ -92,7 +92,10 @@ class PolicyService:
             place = next_place(active, version, await repository.furthest_answer(tx, site.id))
             if place != active:
                 await self._activate(tx, site, row, before, place, actor)
+            else:
+                await repository.forget_rejections(tx, site.id, generation=place[0], version=place[1])
         self._board.post({site.id: place})
+        self._board.wake(site.id)
         return _revision(site.name, row, place[0])
 
     async def _activate(
@@ -178,25 +181,33 @@ class PolicyService:
             signature=active.signature,
         )
 
-    async def pull(self, caller: NodeCaller, *, have: Place, wait_seconds: float) -> Bundle | None:
-        """The site's policy when it is later than what the node has; else wait so long for one, and give None.
+    async def pull(
+        self, caller: NodeCaller, *, have: Place, have_sha256: bytes = b"", wait_seconds: float
+    ) -> Bundle | None:
+        """The site's policy when it is not what the node has; else wait so long for one, and give None.
 
         A node that rejected this very policy is not offered it again while it waits: it would spin. Without
         waiting it always gets the newest.
         """
-        if wait_seconds > 0 and (self._board.place(caller.site_id) <= have or await self._rejected(caller)):
-            await self._board.wait(caller.site_id, wait_seconds)
-            if self._board.place(caller.site_id) <= have or await self._rejected(caller):
-                return None
+        waits = wait_seconds > 0
+        seen = self._board.place(caller.site_id)  # before the database is read: what comes after it ends the wait
+        offer = await self._offer(caller, have, have_sha256, though_rejected=not waits)
+        if offer is None and waits:
+            await self._board.wait(caller.site_id, wait_seconds, seen=seen)
+            offer = await self._offer(caller, have, have_sha256, though_rejected=False)
+        return offer
+
+    async def _offer(
+        self, caller: NodeCaller, have: Place, have_sha256: bytes, *, though_rejected: bool
+    ) -> Bundle | None:
         async with self._database.snapshot() as session:
             bundle = await self._bundle(session, caller.site_id, caller.site)
-        return bundle if bundle is not None and (bundle.generation, bundle.version) > have else None
-
-    async def _rejected(self, caller: NodeCaller) -> bool:
-        generation, version = self._board.place(caller.site_id)
-        async with self._database.snapshot() as session:
-            said = await repository.answer(session, caller.node_id, generation=generation, version=version)
-        return said is not None and said.state == "rejected"
+            if bundle is None or not is_news(bundle, have, have_sha256):
+                return None
+            said = await repository.answer(
+                session, caller.node_id, generation=bundle.generation, version=bundle.version
+            )
+        return bundle if though_rejected or said is None or said.state != "rejected" else None
 
     async def hear(self, tx: AsyncSession, caller: NodeCaller, report: StatusReport) -> None:
         """Keep what a status report says of policies, inside the transaction that keeps the report."""
@@ -221,10 +232,9 @@ class PolicyService:
             )
             await repository.keep_answer(tx, answer)
 
-    async def wanted(self, session: AsyncSession, site_ids: Sequence[int]) -> dict[int, Place]:
-        """What some sites shall run, inside somebody's unit of work."""
-        found = await repository.active_of(session, site_ids)
-        return {site_id: (one.generation, one.version) for site_id, one in found.items()}
+    async def wanted(self, session: AsyncSession, site_ids: Sequence[int]) -> dict[int, tuple[Place, bytes]]:
+        """What some sites shall run, with the text's SHA-256, inside somebody's unit of work."""
+        return await repository.wanted_of(session, site_ids)
 
     async def places(self) -> Mapping[int, Place]:
         """What every site shall run: what the board follows."""

@@ -143,7 +143,7 @@ class EdgeSyncServicer(sync_pb2_grpc.EdgeSyncServicer):
         async with self._door.answering(context, "PullPolicy") as caller:
             have = (request.have.generation, request.have.version)
             wait = min(float(request.wait_seconds), MAX_WAIT_SECONDS)
-            bundle = await self._policies.pull(caller, have=have, wait_seconds=wait)
+            bundle = await self._policies.pull(caller, have=have, have_sha256=request.have_sha256, wait_seconds=wait)
             if wait:
                 await self._door.caller(context)  # it may have been revoked while it waited
         return sync_pb2.PullPolicyResponse(policy=bundle_message(bundle) if bundle is not None else None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -15,6 +17,8 @@ from control.enrolment.service import Endpoints
 from control.errors import InvalidPolicy, UnknownPolicyVersion, UnknownSite
 from control.nodes.reports import NodeCaller, PolicyPlace, StatusReport
 from control.nodes.service import NewNode
+from control.overview.schemas import fleet_site
+from control.overview.service import FleetService
 from control.services import Core, build_core
 from mesh.signing import policy_payload
 from tests.control_fixtures import BROKEN_POLICY, GOOD_POLICY, FakeClock
@@ -176,6 +180,66 @@ async def test_a_rejected_version_is_shown_and_not_offered_to_the_waiting_node_a
     assert later.version == 3
 
 
+async def test_publishing_again_offers_what_a_node_has_rejected(core: Core, caller: NodeCaller) -> None:
+    await upload(core)
+    await say(core, caller, report(active=(0, 0), attempt=(1, 1), state="rejected", error="the disk was full"))
+    waiting = asyncio.create_task(core.policies.pull(caller, have=(0, 0), wait_seconds=20))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    assert (await core.policies.publish("north", 1, actor="test")).generation == 1
+    bundle = await asyncio.wait_for(waiting, 5)
+    assert bundle is not None
+
+
+async def test_a_policy_that_could_not_be_applied_yet_is_offered_again(core: Core, caller: NodeCaller) -> None:
+    await upload(core)
+    await say(core, caller, report(active=(0, 0), attempt=(1, 1), state="applying", error="MemoryError"))
+    assert await core.policies.pull(caller, have=(0, 0), wait_seconds=0.05) is not None
+
+
+async def test_after_a_restore_a_new_text_never_takes_the_place_of_one_that_nodes_run(
+    core: Core, caller: NodeCaller
+) -> None:
+    await upload(core)
+    await say(core, caller, report(active=(1, 2)))
+    await upload(core)
+    bundle = await core.policies.pull(caller, have=(1, 2), wait_seconds=0)
+    assert bundle is not None
+    assert (bundle.generation, bundle.version) == (2, 2)
+
+
+async def test_another_text_at_the_wanted_place_is_offered_the_wanted_one_and_never_shown_as_applied(
+    core: Core, caller: NodeCaller
+) -> None:
+    await upload(core)
+    other, same = hashlib.sha256(b"lost").digest(), hashlib.sha256(GOOD_POLICY).digest()
+    assert await core.policies.pull(caller, have=(1, 1), have_sha256=same, wait_seconds=0) is None
+    assert await core.policies.pull(caller, have=(1, 1), have_sha256=other, wait_seconds=0.05) is not None
+    shown = []
+    for sha256 in (same, other):
+        await say(core, caller, replace(report(active=(1, 1)), active_sha256=sha256))
+        [site] = await core.provisions.get(FleetService).page(after="", limit=9)
+        shown.append(fleet_site(site, core.clock()).nodes[0].policy_state)
+    assert shown == ["applied", "pending"]
+
+
+async def test_what_is_published_while_a_poll_looks_ends_its_wait(
+    core: Core, caller: NodeCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await upload(core, publish=False)
+    look = core.policies._offer
+
+    async def look_and_publish(*args: Any, **options: Any) -> Any:
+        seen = await look(*args, **options)
+        monkeypatch.undo()
+        await core.policies.publish("north", 1, actor="test")
+        return seen
+
+    monkeypatch.setattr(core.policies, "_offer", look_and_publish)
+    bundle = await asyncio.wait_for(core.policies.pull(caller, have=(0, 0), wait_seconds=20), 5)
+    assert bundle is not None
+
+
 async def test_two_boxes_with_one_identity_are_seen_and_audited_once(
     core: Core, caller: NodeCaller, clock: FakeClock
 ) -> None:
@@ -199,3 +263,14 @@ async def test_a_box_that_restarts_is_no_clone(core: Core, caller: NodeCaller, c
     for boot_id in "ABCDEFGHIJKL":
         clock.advance(timedelta(seconds=20))
         assert not await say(core, caller, report(active=(0, 0), boot_id=boot_id))
+
+
+async def test_publishing_what_shows_the_centre_more_than_before_is_warned_of(core: Core, caller: NodeCaller) -> None:
+    narrow = GOOD_POLICY + b"privacy: {share: [StudyInstanceUID], pseudonymise: [PatientID]}\n"
+    first = await core.policies.upload("north", narrow, actor="test")
+    assert (await core.policies.publish("north", first.version, actor="test")).warnings == ()
+    second = await core.policies.upload("north", GOOD_POLICY, actor="test")
+    (warning,) = (await core.policies.publish("north", second.version, actor="test")).warnings
+    assert "PatientID" in warning.message
+    assert (await core.policies.publish("north", second.version, actor="test")).warnings == ()
+    assert (await core.policies.publish("north", first.version, actor="test")).warnings == ()
