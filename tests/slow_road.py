@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pynetdicom import AE, evt
 
@@ -60,7 +60,8 @@ class SlowRoad:
         self._server.shutdown()
 
     def _take(self, event: evt.Event) -> int:
-        self.received.append(len(event.request.DataSet.getbuffer()))
+        request: Any = event.request
+        self.received.append(len(request.DataSet.getbuffer()))
         return self._status
 
     def _accept(self) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
+import structlog
+
+from edge import metrics
 from edge.buffer.store import Buffer
 from edge.forward.lane import Lane
 from edge.forward.registry import forwarder_for
@@ -13,44 +17,68 @@ from edge.health import DESTINATION_DOWN, HealthBoard
 from edge.model import Destination
 from edge.settings import EdgeSettings
 
-STOP_SECONDS = 6.0
+log = structlog.get_logger(__name__)
+GRACE_SECONDS = 4.0
+"""How long a lane may finish the instance in flight when it has to end."""
+INTERRUPT_SECONDS = 2.0
+"""How long it may take after that to break it off; one that hangs in a mount is left behind."""
 
 
 class Lanes:
     """Starts and stops lanes so that they match a policy's destinations."""
 
-    def __init__(self, settings: EdgeSettings, buffer: Buffer, health: HealthBoard) -> None:
+    def __init__(
+        self, settings: EdgeSettings, buffer: Buffer, health: HealthBoard, *, grace_seconds: float = GRACE_SECONDS
+    ) -> None:
         self._settings, self._buffer, self._health = settings, buffer, health
+        self._grace_seconds = grace_seconds
         self._lock = threading.Lock()
         self._running: dict[str, tuple[Destination, Lane]] = {}
+        self._stopped = False
 
     def match(self, destinations: Sequence[Destination]) -> None:
         """Run exactly these lanes. Deliveries of a destination that is gone stay in the queue, for a person."""
         wanted = {destination.name: destination for destination in destinations}
         with self._lock:
+            if self._stopped:
+                return
             gone = [name for name, (destination, _lane) in self._running.items() if wanted.get(name) != destination]
-            stopped = [self._running.pop(name) for name in gone]
-            for _destination, lane in stopped:
-                lane.stop(STOP_SECONDS)
-                self._health.clear(DESTINATION_DOWN.code, lane.name)
+            ended = [self._running.pop(name)[1] for name in gone]
+            for lane in ended:
+                lane.signal()
+                self._forget(lane.name)
             for name, destination in wanted.items():
                 if name not in self._running:
                     self._running[name] = (destination, self._start(destination))
+        self._wait_for(ended)
 
     def alive(self) -> bool:
         """Whether every lane still works."""
         return all(lane.alive() for _destination, lane in list(self._running.values()))
 
     def stop(self) -> None:
-        """Stop them all at the same time."""
+        """Stop them all at the same time, for good."""
         with self._lock:
-            lanes = [lane for _destination, lane in self._running.values()]
-            threads = [threading.Thread(target=lane.stop, args=(STOP_SECONDS,)) for lane in lanes]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            self._stopped = True
+            ended = [lane for _destination, lane in self._running.values()]
             self._running.clear()
+            for lane in ended:
+                lane.signal()
+        self._wait_for(ended)
+
+    def _wait_for(self, ended: Sequence[Lane]) -> None:
+        """Return when these lanes have ended, all in the same few seconds; one that hangs in spite of that is left."""
+        if _all_ended(ended, self._grace_seconds):
+            return
+        for lane in ended:
+            if lane.alive():
+                lane.interrupt()
+        if not _all_ended(ended, INTERRUPT_SECONDS):
+            log.warning("lane.left_behind", destinations=[lane.name for lane in ended if lane.alive()])
+
+    def _forget(self, name: str) -> None:
+        self._health.clear(DESTINATION_DOWN.code, name)
+        metrics.DESTINATION_UP.remove(name)
 
     def _start(self, destination: Destination) -> Lane:
         lane = Lane(
@@ -63,3 +91,8 @@ class Lanes:
         )
         lane.start()
         return lane
+
+
+def _all_ended(lanes: Sequence[Lane], seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    return all(lane.join(max(0.0, until - time.monotonic())) for lane in lanes)

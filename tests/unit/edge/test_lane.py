@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 
+from edge.buffer import store
+from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
 from edge.buffer.view import BufferView, QueueFilter
 from edge.forward.base import Accepted, DestinationDown, Outcome, Refused, Settle, TryLater
@@ -29,6 +35,9 @@ class FlakyForwarder:
         for delivery in deliveries:
             self.tried.append(delivery.sealed.sop_instance_uid)
             settle(delivery, self.behaviour(delivery.sealed.sop_instance_uid))
+
+    def interrupt(self) -> None:
+        """Nothing hangs."""
 
     def close(self) -> None:
         """Nothing is open."""
@@ -117,3 +126,112 @@ def test_a_lane_that_stops_gives_back_what_it_has_not_tried(buffer: Buffer, tmp_
     _run_until(buffer, FlakyForwarder(slow), lambda: _waiting(buffer) == 5)
     states = {one["state"] for one in BufferView(tmp_path).queue(QueueFilter())}
     assert states == {"due"}
+
+
+class HiccupingBuffer:
+    """A real buffer whose settling fails as often as the test says."""
+
+    def __init__(self, real: Buffer, failures: int) -> None:
+        self.real, self.failures = real, failures
+
+    def settle(self, *args: Any, **kinds: Any) -> None:
+        if self.failures > 0:
+            self.failures -= 1
+            raise apsw.BusyError("the database is locked")
+        self.real.settle(*args, **kinds)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+@pytest.mark.parametrize("failures", [1, 4])
+def test_a_database_that_fails_while_a_batch_is_settled_holds_nothing_and_forgets_no_success(
+    buffer: Buffer, failures: int
+) -> None:
+    forwarder = FlakyForwarder(lambda _uid: Accepted())
+    hiccuping: Any = HiccupingBuffer(buffer, failures)
+    _run_until(hiccuping, forwarder, lambda: _waiting(buffer) == 0)
+    assert sorted(forwarder.tried) == [f"1.2.{n}" for n in range(6)]
+
+
+def test_a_database_that_fails_while_the_destination_is_down_does_not_hide_that_it_is_down(buffer: Buffer) -> None:
+    def down(_uid: str) -> Outcome:
+        raise DestinationDown("it is away", hint="Wait.")
+
+    hiccuping: Any = HiccupingBuffer(buffer, 3)
+    forwarder = FlakyForwarder(down)
+    health = _run_until(hiccuping, forwarder, lambda: len(forwarder.tried) > 2)
+    assert [one.code for one in health.current()] == ["destination-down"]
+
+
+def test_one_delivery_that_cannot_be_given_back_hides_nothing_and_holds_no_other(buffer: Buffer) -> None:
+    tried: list[str] = []
+
+    class Meddling(FlakyForwarder):
+        def deliver(self, deliveries: Sequence[ClaimedDelivery], settle: Settle) -> None:
+            if not tried:
+                buffer.settle(deliveries[0].delivery_id, DeliveryEvent.REFUSED)
+            tried.extend(one.sealed.sop_instance_uid for one in deliveries)
+            raise DestinationDown("it is away", hint="Wait.")
+
+    health = _run_until(buffer, Meddling(lambda _uid: Accepted()), lambda: len(tried) >= 8)
+    assert [one.code for one in health.current()] == ["destination-down"]
+    assert tried[4:8] == ["1.2.1", "1.2.2", "1.2.3", "1.2.4"]
+
+
+def test_a_batch_that_takes_longer_than_its_lease_keeps_it(buffer: Buffer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LEASE", timedelta(seconds=0.6))
+
+    def slow(_uid: str) -> Outcome:
+        time.sleep(0.3)
+        expired.append(buffer.expire_leases())
+        return Accepted()
+
+    expired: list[int] = []
+    forwarder = FlakyForwarder(slow)
+    lane = Lane("pacs", forwarder, buffer, HealthBoard(), Backoff(), batch=6, renew_seconds=0.1)
+    lane.start()
+    _until(lambda: _waiting(buffer) == 0)
+    lane.stop(5)
+    assert sorted(forwarder.tried) == [f"1.2.{n}" for n in range(6)]
+    assert sum(expired) == 0
+
+
+def test_an_object_that_takes_longer_than_its_lease_is_sent_once(
+    buffer: Buffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "LEASE", timedelta(seconds=0.1))
+
+    def slow(_uid: str) -> Outcome:
+        time.sleep(0.3)
+        buffer.expire_leases()
+        return Accepted()
+
+    forwarder = FlakyForwarder(slow)
+    _run_until(buffer, forwarder, lambda: _waiting(buffer) == 0)
+    assert sorted(forwarder.tried) == [f"1.2.{n}" for n in range(6)]
+
+
+def test_a_lane_that_was_left_behind_no_longer_says_that_its_destination_is_down(buffer: Buffer) -> None:
+    left = threading.Event()
+
+    def hanging(_uid: str) -> Outcome:
+        left.wait(10)
+        raise DestinationDown("it hung", hint="Look.")
+
+    health = HealthBoard()
+    lane = Lane("pacs", FlakyForwarder(hanging), buffer, health, Backoff(), batch=4)
+    lane.start()
+    time.sleep(0.2)
+    lane.stop(0.1)
+    assert lane.alive()
+    left.set()
+    _until(lambda: not lane.alive())
+    assert health.current() == ()
+
+
+def _until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
