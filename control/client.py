@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,7 +46,11 @@ class ApiClient:
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise Unreachable(f"{url} is not a URL of a control plane.")
         self._password = password
-        headers = {"Accept": "application/json", "Origin": f"{parts.scheme}://{parts.netloc}"}
+        headers = {
+            "User-Agent": f"skerry-control/{version('skerry')}",
+            "Accept": "application/json",
+            "Origin": f"{parts.scheme}://{parts.netloc}",
+        }
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
         verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca_file) if ca_file else True

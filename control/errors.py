@@ -211,7 +211,7 @@ class TooManyAttempts(ControlError):
     """Too many attempts from this address."""
 
     def __init__(self, *, retry_after: int) -> None:
-        super().__init__(hint=f"Try again in {retry_after} seconds.")
+        super().__init__(hint=f"Try again in {retry_after} second{'' if retry_after == 1 else 's'}.")
         self.retry_after = retry_after
 
     def details(self) -> Mapping[str, object]:

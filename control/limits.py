@@ -1,10 +1,11 @@
-"""A brake on guessing: failures of one address in one window of time. In this process only."""
+"""A brake on guessing, and a fold of what repeats: for one address in one window of time. In this process only."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from control.errors import TooManyAttempts
 
@@ -33,12 +34,14 @@ class AttemptLimiter:
         if len(recent) >= self._failures:
             raise TooManyAttempts(retry_after=max(1, round(self._window - (self._monotonic() - recent[0]))))
 
-    def failed(self, address: str) -> None:
-        """Count one more failure."""
-        self._seen[address] = [*self._recent(address), self._monotonic()][-self._failures :]
+    def failed(self, address: str) -> bool:
+        """Count one more failure. False when the address had none left: many at once pass the check together."""
+        recent = self._recent(address)
+        self._seen[address] = [*recent, self._monotonic()][-self._failures :]
         self._seen.move_to_end(address)
         while len(self._seen) > MAX_ADDRESSES:
             self._seen.popitem(last=False)
+        return len(recent) < self._failures
 
     def reserve(self, address: str) -> None:
         """Let this address try, and count the attempt as a failure until it is given back.
@@ -61,3 +64,23 @@ class AttemptLimiter:
     def _recent(self, address: str) -> list[float]:
         since = self._monotonic() - self._window
         return [moment for moment in self._seen.get(address, []) if moment > since]
+
+
+class Fold:
+    """Says which of many like events is worth telling: the first of its kind in a window."""
+
+    def __init__(self, *, window: timedelta) -> None:
+        self._window = window
+        self._told: OrderedDict[str, datetime] = OrderedDict()
+
+    def due(self, kind: str, now: datetime) -> bool:
+        """Whether none of this kind was told within the window."""
+        told = self._told.get(kind)
+        return told is None or now - told >= self._window
+
+    def told(self, kind: str, now: datetime) -> None:
+        """Note that one was told."""
+        self._told[kind] = now
+        self._told.move_to_end(kind)
+        while len(self._told) > MAX_ADDRESSES:
+            self._told.popitem(last=False)

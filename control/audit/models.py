@@ -19,7 +19,7 @@ class AuditRow(Base):
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     at: Mapped[datetime]
     actor: Mapped[str] = mapped_column(String(128))
-    """`user:NAME`, `key:NAME`, `node:ID`, `token:ID` or `system`."""
+    """`user:NAME`, `key:NAME`, `node:ID`, `token:ID`, `system`, or `address:IP` of somebody who was refused."""
     action: Mapped[str] = mapped_column(String(64))
     object: Mapped[str] = mapped_column(String(255))
     before: Mapped[dict[str, Any] | None] = mapped_column(JsonDocument)

@@ -46,6 +46,13 @@ class AuditService:
         )
         repository.append(tx, head, replace(entry, hash=hash_of(entry)))
 
+    async def refusal(self, *, address: str, action: str, object: str, reason: str) -> None:  # noqa: A002
+        """Add a row on somebody who was refused, in a transaction of its own: nothing else came of it."""
+        async with self._database.transaction() as tx:
+            await self.record(
+                tx, actor=f"address:{address[:64]}", action=action, object=object, after={"reason": reason}
+            )
+
     async def page(self, *, before: int | None, limit: int) -> Sequence[AuditEntry]:
         """Rows from the newest back, older than `before`."""
         async with self._database.snapshot() as session:

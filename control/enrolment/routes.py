@@ -12,7 +12,7 @@ from control import metrics
 from control.auth import Admin
 from control.enrolment.schemas import TokenItem, TokenRequest
 from control.enrolment.service import Enrolled, EnrolmentService
-from control.errors import ControlError, TokenMalformed
+from control.errors import ControlError, TokenMalformed, TokenRefused
 from control.injection import provided
 from control.limits import AttemptLimiter
 from control.policies.wire import bundle_message
@@ -50,6 +50,7 @@ async def enrol_node(request: Request, enrolment: Enrolment, brake: Brake) -> Re
     """A token and a signing request in, a certificate out: EnrolRequest and EnrolResponse as protobuf JSON."""
     address = request.client.host if request.client else ""
     brake.check(address)
+    message = enrolment_pb2.EnrolRequest()
     try:
         message = await _read(request)
         enrolled = await enrolment.enrol(
@@ -60,7 +61,8 @@ async def enrol_node(request: Request, enrolment: Enrolment, brake: Brake) -> Re
         )
     except ControlError as error:
         metrics.ENROLMENTS.labels(error.code).inc()
-        brake.failed(address)
+        if brake.failed(address) and isinstance(error, TokenRefused):
+            await enrolment.note_refusal(message.token_id, error, address=address)
         raise
     metrics.ENROLMENTS.labels("enrolled").inc()
     answer = json_format.MessageToJson(_response(enrolled), preserving_proto_field_name=True)

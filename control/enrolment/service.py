@@ -16,7 +16,7 @@ from control.enrolment import repository, tokens
 from control.enrolment.ca import NodeName, read_csr
 from control.enrolment.ca_files import MeshKeys
 from control.enrolment.models import EnrolmentToken
-from control.errors import SettingsError, TokenExpired, TokenUnknown, TokenUsed
+from control.errors import SettingsError, TokenExpired, TokenRefused, TokenUnknown, TokenUsed
 from control.names import checked_name
 from control.nodes.reports import NodeCaller
 from control.nodes.service import NewNode, NodeService
@@ -172,6 +172,13 @@ class EnrolmentService:
             policy_public_key=self._keys.policy_public_key,
             endpoints=self._endpoints,
             policy=bundle,
+        )
+
+    async def note_refusal(self, token_id: str, error: TokenRefused, *, address: str) -> None:
+        """Keep that a token did not open the door. The id is well-formed, or the token were malformed."""
+        log.warning("token.refused", address=address, token=token_id, reason=error.code)
+        await self._audit.refusal(
+            address=address, action="token.refused", object=f"token:{token_id}", reason=error.code
         )
 
     async def _consume(self, tx: AsyncSession, drawn: tokens.TokenSecret, now: datetime) -> SiteFacts:

@@ -16,6 +16,8 @@ from control.users.schemas import Credentials, KeyItem, MadeKey, Me, NewKey
 from control.users.service import SESSION_LIFE, UserService
 
 router = APIRouter(tags=["users"])
+COMMANDS = "skerry-control/"
+"""How the User-Agent of our command line begins."""
 Users = Annotated[UserService, Depends(provided(UserService))]
 
 
@@ -32,9 +34,11 @@ async def log_in(request: Request, response: Response, users: Users, brake: Brak
     address = request.client.host if request.client else ""
     brake.reserve(address)
     try:
-        login = await users.log_in(body.username, body.password)
+        by_command = request.headers.get("user-agent", "").startswith(COMMANDS)
+        login = await users.log_in(body.username, body.password, address=address, by_command=by_command)
     except WrongCredentials:
         metrics.LOGINS.labels("refused").inc()
+        await users.note_refusal(body.username, address=address)
         raise
     brake.give_back(address)
     metrics.LOGINS.labels("accepted").inc()

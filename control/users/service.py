@@ -8,20 +8,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy.exc import IntegrityError
 
+from control.audit.chain import Summary
 from control.audit.service import AuditService
 from control.clock import Clock
 from control.db.session import Database
 from control.errors import NameTaken, NotFound, WrongCredentials
+from control.limits import Fold
 from control.names import checked_name, is_name
 from control.principals import Authenticator, Principal, Role
 from control.users import repository, secrets
 from control.users.models import ApiKey, LoginSession, User
 
+log = structlog.get_logger(__name__)
+
 SESSION_LIFE = timedelta(hours=12)
 HASHES_AT_ONCE = 2
 """Each takes tens of megabytes and one processor: logins wait for each other, not everything for logins."""
+COMMANDS_FOLDED = timedelta(hours=1)
+"""The command line logs in for each command; one row of the trail in this time tells of them all."""
 FIRST_USER = "admin"
 
 
@@ -54,6 +61,7 @@ class UserService:
         self._audit = audit
         self._clock = clock
         self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
+        self._commands = Fold(window=COMMANDS_FOLDED)
 
     def authenticator(self) -> Authenticator:
         """What the permissions of routes ask."""
@@ -75,8 +83,8 @@ class UserService:
             await tx.flush()
             await self._audit.record(tx, actor="system", action="user.add", object=f"user:{FIRST_USER}")
 
-    async def log_in(self, name: str, password: str) -> Login:
-        """A session for a user.
+    async def log_in(self, name: str, password: str, *, address: str = "", by_command: bool = False) -> Login:
+        """A session for a user. The trail gets a row; for commands, the first of an hour from an address.
 
         Raises:
             WrongCredentials: no such user, or another password; nobody learns which, not even by the time it took.
@@ -95,12 +103,31 @@ class UserService:
             created_at=now,
             expires_at=now + SESSION_LIFE,
         )
+        kind = f"{user.name} {address}"
+        worth_a_row = not by_command or self._commands.due(kind, now)
+        who = f"user:{user.name}"
+        after: Summary = {"address": address, "by": "command, first of an hour" if by_command else "person or program"}
         async with self._database.transaction() as tx:
             await repository.end_old_sessions(tx, now)
             repository.add_session(tx, row)
             await tx.flush()
-            await self._audit.record(tx, actor=f"user:{user.name}", action="user.login", object=f"user:{user.name}")
+            if worth_a_row:
+                await self._audit.record(tx, actor=who, action="user.login", object=who, after=after)
+        if worth_a_row and by_command:
+            self._commands.told(kind, now)
         return Login(token=token, expires_at=row.expires_at, principal=_user_principal(user))
+
+    async def note_refusal(self, name: str, *, address: str) -> None:
+        """Keep that a login was refused: never the password, and the name only when it is a user's.
+
+        People type passwords into the wrong field.
+        """
+        async with self._database.snapshot() as session:
+            user = await repository.user_named(session, name) if is_name(name) else None
+        reason = "no such user" if user is None else "wrong password"
+        log.warning("login.refused", address=address, reason=reason)
+        who = "user:?" if user is None else f"user:{user.name}"
+        await self._audit.refusal(address=address, action="user.login-refused", object=who, reason=reason)
 
     async def log_out(self, token: str) -> None:
         """End a session. One that is over already stays so."""
