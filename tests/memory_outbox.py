@@ -35,6 +35,10 @@ class MemoryOutbox:
             self._news = True
             self._changed.notify_all()
 
+    def new_epoch(self) -> None:
+        with self._changed:
+            self.epoch += 1
+
     def waiting(self) -> list[int]:
         """Sequences that are neither acknowledged nor set aside."""
         with self._changed:

@@ -38,6 +38,13 @@ def mark_boot(path: Path) -> str:
     return mark
 
 
+def renew_epoch(path: Path) -> int:
+    """Another epoch for the same database: the control plane knows of sequences that this one never gave."""
+    epoch = secrets.randbits(63) | 1
+    _write(path, {**_read(path), "epoch": epoch})
+    return epoch
+
+
 def _read(path: Path) -> dict[str, object]:
     try:
         known = json.loads(path.read_text(encoding="utf-8"))

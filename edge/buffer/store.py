@@ -17,7 +17,7 @@ import apsw
 
 from edge.buffer import rows
 from edge.buffer.database import first, open_reader, run
-from edge.buffer.epoch import BOOT_NOTE, current_epoch, mark_boot
+from edge.buffer.epoch import BOOT_NOTE, current_epoch, mark_boot, renew_epoch
 from edge.buffer.part10 import FileMeta
 from edge.buffer.seal import to_microseconds
 from edge.buffer.spool import Reception, Spool
@@ -47,6 +47,10 @@ class Buffer:
         self._outbox = threading.Event()
         self.epoch: int = current_epoch(data_dir / "epoch", self._path, self.note(BOOT_NOTE))
         self.set_note(BOOT_NOTE, mark_boot(data_dir / "epoch"))
+
+    def new_epoch(self) -> None:
+        """Take another epoch, for good: what the outbox holds is new to the control plane under it."""
+        self.epoch = renew_epoch(self._path.with_name("epoch"))
 
     # custody
 

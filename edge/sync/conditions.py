@@ -26,7 +26,8 @@ BUFFER_OLDER_THAN_CENTRE = Condition(
     code="buffer-older-than-centre",
     severity=Severity.HIGH,
     text="The control plane has events of this buffer that the buffer itself does not know.",
-    hint="The buffer was restored from a copy. Stop the node and run `skerry-edge rebuild`: it starts a new epoch.",
+    hint="This disk was put back to an earlier state. What waits is sent again under a new epoch; when instances are "
+    "missing in the index, stop the node and run `skerry-edge rebuild`.",
 )
 CENTRE_INCOMPATIBLE = Condition(
     code="control-plane-incompatible",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from edge.errors import UplinkInvalid
+from edge.errors import UplinkInvalid, UplinkUnreachable
 from edge.sync import conditions
 from edge.sync.batches import MAX_EVENTS, Unsendable, next_batch
 from edge.sync.conditions import LinkHealth
@@ -34,6 +34,8 @@ class PushEvents:
         self._health = health
         self._boot_id = boot_id
         self._idle_wait = idle_wait
+        self._compared = False
+        """Whether it is known, since the last call that failed, that this buffer is not older than the centre."""
         self._limit = MAX_EVENTS
         """Halved while a batch is refused as unreadable, doubled while batches are taken."""
 
@@ -44,6 +46,8 @@ class PushEvents:
         if not waiting:
             self._outbox.wait_for_outbox(self._idle_wait)
             return 0.0
+        if not self._compared:
+            self._compare()
         batch = next_batch(waiting, self._limit)
         if batch.unsendable is not None:
             self._set_aside(batch.unsendable)
@@ -54,6 +58,25 @@ class PushEvents:
             self._narrow(batch.events, error)
             return 0.0
 
+    def _compare(self) -> None:
+        """Ask what the centre has, with a batch without events, before the first one of a process or connection.
+
+        A disk that was put back as a whole (a snapshot of a virtual machine) gives numbers that the centre has
+        already to new events; the ack would cover them unread. Another epoch makes them new to the centre.
+        """
+        ack, highest = self._ask_without_events(), self._highest_sent(self._outbox.epoch)
+        self._compared = True
+        if ack > highest:
+            self._begin_anew(ack, highest)
+
+    def _begin_anew(self, ack: int, highest: int) -> None:
+        self._health.hold(
+            conditions.BUFFER_OLDER_THAN_CENTRE.saying(
+                f"The control plane has events up to {ack} of this buffer, which itself only ever sent {highest}."
+            )
+        )
+        self._outbox.new_epoch()
+
     def _send(self, events: tuple[Event, ...]) -> float:
         epoch, first, last = self._outbox.epoch, events[0].sequence, events[-1].sequence
         highest = self._highest_sent(epoch)
@@ -61,14 +84,14 @@ class PushEvents:
             # Before it is sent, so that an ack beyond it can only mean that this buffer is older than the centre.
             self._outbox.set_note(NOTE_SENT, f"{epoch}:{last}")
             highest = last
-        ack = self._push(events).ack_sequence
+        try:
+            ack = self._push(events).ack_sequence
+        except UplinkUnreachable:
+            self._compared = False  # a box that was frozen, put back and resumed begins with a broken connection
+            raise
         self._health.clear(conditions.CENTRE_INCOMPATIBLE.code)
         if ack > highest:
-            self._health.hold(
-                conditions.BUFFER_OLDER_THAN_CENTRE.saying(
-                    f"The control plane has events up to {ack} of this buffer, which itself only ever sent {highest}."
-                )
-            )
+            self._begin_anew(ack, highest)
             return STUCK_WAIT_SECONDS
         self._health.clear(conditions.BUFFER_OLDER_THAN_CENTRE.code)
         if ack < first:
@@ -96,14 +119,14 @@ class PushEvents:
         if len(events) > 1:
             self._limit = len(events) // 2
             return
-        self._blame_the_event(error)
+        self._ask_without_events()  # the control plane takes a batch without events, so the event is to blame
         self._set_aside(Unsendable(sequence=events[0].sequence, reason=f"the control plane says: {error}"))
 
-    def _blame_the_event(self, error: UplinkInvalid) -> None:
-        """Return only when the control plane takes a batch without events: then it is the event, not the version."""
+    def _ask_without_events(self) -> int:
+        """What the control plane has. Raises, and says so, when it cannot even read a batch without events."""
         try:
-            self._push(())
-        except UplinkInvalid:
+            return self._push(()).ack_sequence
+        except UplinkInvalid as error:
             self._health.hold(
                 conditions.CENTRE_INCOMPATIBLE.saying(
                     f"The control plane cannot read anything that this node sends: {error}"

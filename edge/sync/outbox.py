@@ -18,6 +18,9 @@ class Outbox(Protocol):
     def epoch(self) -> int:
         """Random 64 bits; another number once the buffer was recreated or restored, because sequences start over."""
 
+    def new_epoch(self) -> None:
+        """Take another epoch, over restarts too: every event that waits is new to the centre under it."""
+
     def read_outbox(self, limit: int) -> Sequence[OutboxEvent]:
         """The oldest events that are neither acknowledged nor set aside, ascending by sequence."""
 

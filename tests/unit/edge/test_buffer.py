@@ -154,6 +154,16 @@ def test_a_restart_keeps_the_epoch_and_a_restored_database_gets_a_new_one(tmp_pa
     assert restored.epoch != first.epoch
 
 
+def test_a_new_epoch_is_kept_over_restarts(tmp_path: Path) -> None:
+    first = Buffer(tmp_path)
+    before = first.epoch
+    first.new_epoch()
+    first.close()
+    second = Buffer(tmp_path)
+    second.close()
+    assert first.epoch == second.epoch != before
+
+
 def test_retention_releases_only_what_every_destination_took(buffer: Buffer) -> None:
     done, half, nowhere = (take(buffer, uid) for uid in ("1.1", "1.2", "1.3"))
     buffer.admit([routed(done, "a"), routed(half, "a", "b"), routed(nowhere)])

@@ -9,7 +9,7 @@ from edge.health import HealthBoard
 from edge.sync.batches import next_batch
 from edge.sync.conditions import LinkHealth
 from edge.sync.events_push import STUCK_WAIT_SECONDS, PushEvents
-from mesh.v1.sync_pb2 import PushBatchRequest
+from mesh.v1.sync_pb2 import Event, PushBatchRequest
 from tests.certificates import MeshAuthority
 from tests.control_twin import ControlTwin, InMemoryUplink
 from tests.memory_outbox import MemoryOutbox
@@ -76,7 +76,7 @@ def test_without_an_answer_nothing_leaves_the_outbox(bench: Bench) -> None:
 def test_a_backlog_travels_in_batches_of_at_most_five_hundred(bench: Bench) -> None:
     bench.outbox.add(1200)
     bench.drain()
-    assert bench.twin.batch_sizes == [500, 500, 200]
+    assert bench.twin.batch_sizes == [0, 500, 500, 200]  # the empty one asks what the centre has
 
 
 def test_what_a_lower_ack_leaves_out_is_sent_again(bench: Bench) -> None:
@@ -102,22 +102,61 @@ def test_a_centre_that_answers_but_takes_nothing_is_told_and_not_hammered(bench:
 def test_a_lost_answer_costs_a_repetition_and_doubles_nothing(bench: Bench) -> None:
     bench.outbox.add(5)
     sent = next_batch(bench.outbox.read_outbox(500)).events
+    bench.outbox.set_note("link.sent", "7:5")
     bench.twin.push("node-1", PushBatchRequest(epoch=7, boot_id="boot-1", events=sent))
     bench.drain()
     assert bench.twin.applied == 5
 
 
-def test_a_buffer_restored_without_a_new_epoch_is_told_and_sends_nothing_as_taken(bench: Bench) -> None:
-    bench.outbox.add(5)
+def test_new_events_of_a_disk_that_was_put_back_reach_the_centre_under_another_epoch(bench: Bench) -> None:
+    bench.outbox.add(300)
     bench.drain()
-    # The copy of the buffer is older: it gives number 3 to something new, which the centre takes for the old one.
+    # The disk is that of a time when 100 events were sent; 300 new ones have numbers of which the centre knows 200.
     restored = MemoryOutbox()
-    restored.add(3)
-    restored.notes["link.sent"] = "7:2"
+    restored.add(100)
+    restored.acknowledge(100)
+    restored.notes["link.sent"] = "7:100"
+    restored.add(300, body={"instance_id": "f" * 32, "state": "delivered"})
     bench.outbox = restored
-    assert bench.again().step() == STUCK_WAIT_SECONDS
+    bench.again()
+    bench.drain()
+    assert bench.twin.sequences("node-1", 8) == list(range(101, 401))
+    assert bench.codes() == set()
+
+
+def test_when_the_centre_stops_understanding_anything_no_event_is_blamed(bench: Bench) -> None:
+    bench.outbox.add(1)
+    bench.drain()
+    bench.outbox.add(4)
+    bench.twin.invalid_always = True
+    bench.duty.step()  # four are halved
+    bench.duty.step()  # two are halved
+    with pytest.raises(UplinkInvalid):
+        bench.duty.step()
+    assert bench.outbox.aside == {}
+    assert bench.codes() == {"control-plane-incompatible"}
+
+
+def test_a_buffer_put_back_under_a_running_process_is_told_and_sends_nothing_as_taken(bench: Bench) -> None:
+    bench.outbox.add(1)
+    bench.drain()
+    sent = [Event(sequence=number) for number in range(2, 6)]
+    bench.twin.push("node-1", PushBatchRequest(epoch=7, boot_id="boot-1", events=sent))
+    bench.outbox.add(1)
+    assert bench.duty.step() == STUCK_WAIT_SECONDS
     assert bench.codes() == {"buffer-older-than-centre"}
-    assert restored.waiting() == [1, 2, 3]
+    assert bench.outbox.waiting() == [2]
+    bench.drain()
+    assert bench.twin.sequences("node-1", 8) == [2]
+    assert bench.codes() == set()
+
+
+def test_a_centre_that_does_not_answer_the_first_question_gets_no_event(bench: Bench) -> None:
+    bench.outbox.add(3)
+    bench.twin.fail_next.append(UplinkUnreachable("gone"))
+    with pytest.raises(UplinkUnreachable):
+        bench.duty.step()
+    assert bench.outbox.note("link.sent") is None
 
 
 @pytest.mark.parametrize("bad", [{1}, {5}, {1000}, {1, 2, 3}, {250, 251, 999}])
@@ -156,8 +195,6 @@ def test_an_event_that_this_node_cannot_put_on_the_wire_is_set_aside(bench: Benc
 def test_when_nothing_at_all_can_be_read_no_event_is_blamed(bench: Bench) -> None:
     bench.outbox.add(4)
     bench.twin.invalid_always = True
-    bench.duty.step()  # four are halved
-    bench.duty.step()  # two are halved
     with pytest.raises(UplinkInvalid):
         bench.duty.step()
     assert bench.outbox.aside == {}
