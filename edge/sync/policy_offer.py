@@ -31,8 +31,18 @@ class Refuse:
 Answer = Take | Nothing | Refuse
 
 
-def judge(offered: PolicyBundle, *, running: PolicyBundle | None, rejection: Rejection | None, trouble: str) -> Answer:
+def judge(
+    offered: PolicyBundle,
+    *,
+    running: PolicyBundle | None,
+    asked_with: PolicyBundle | None,
+    rejection: Rejection | None,
+    trouble: str,
+) -> Answer:
     """The answer to an offer; `trouble` says what is wrong with its signature, or is empty.
+
+    `asked_with` is what ran when the question was asked. An offer that was right then and came late, after a later
+    one, is nobody's fault.
 
     An older version only comes back with a higher generation, so two control planes that disagree cannot make a
     node go back and forth.
@@ -46,6 +56,8 @@ def judge(offered: PolicyBundle, *, running: PolicyBundle | None, rejection: Rej
     here, there = place_of(running), place_of(offered)
     if there > here:
         return Take()
+    if there < here and (asked_with is None or there > place_of(asked_with)):
+        return Nothing()
     if there == here:
         return Nothing() if offered.sha256 == running.sha256 else Refuse(reason=_two_texts(there))
     return Refuse(reason=f"Policy {there} is older than {here}, which runs here. Going back needs a higher generation.")

@@ -78,30 +78,33 @@ class PullPolicy:
         with self._deciding:
             self._save_again()
             if (candidate := self._policies.take_candidate()) is not None:
-                self._consider(candidate)
-        if (offered := self._ask(wait_seconds=self._long_poll)) is None:
+                self._consider(candidate, asked_with=self._running)
+        asked_with = self._running
+        if (offered := self._ask(asked_with, wait_seconds=self._long_poll)) is None:
             return 0.0
         with self._deciding:
-            return self._consider(offered)
+            return self._consider(offered, asked_with=asked_with)
 
     def look(self) -> None:
         """Ask without waiting, beside a long poll that may be under way. Raises UplinkError."""
-        if (offered := self._ask(wait_seconds=0)) is not None:
+        asked_with = self._running
+        if (offered := self._ask(asked_with, wait_seconds=0)) is not None:
             with self._deciding:
-                self._consider(offered)
+                self._consider(offered, asked_with=asked_with)
 
-    def _ask(self, *, wait_seconds: int) -> PolicyBundle | None:
+    def _ask(self, running: PolicyBundle | None, *, wait_seconds: int) -> PolicyBundle | None:
         request = PullPolicyRequest(wait_seconds=wait_seconds)
-        if (running := self._running) is not None:
+        if running is not None:
             request.have.CopyFrom(running.version)
             request.have_sha256 = running.sha256
         return self._uplink.pull_policy(request)
 
-    def _consider(self, offered: PolicyBundle) -> float:
+    def _consider(self, offered: PolicyBundle, *, asked_with: PolicyBundle | None) -> float:
         """Deal with one offer; say how long to wait before the next question: never a hot loop."""
         answer = judge(
             offered,
             running=self._running,
+            asked_with=asked_with,
             rejection=self._rejection,
             trouble=self._signature_trouble(offered),
         )

@@ -12,7 +12,13 @@ from edge.sync.conditions import LinkHealth
 from edge.sync.policy_pull import PullPolicy
 from edge.sync.policy_store import PolicyStore
 from mesh.v1.common_pb2 import PolicyBundle
-from mesh.v1.sync_pb2 import ATTEMPT_STATE_APPLIED, ATTEMPT_STATE_APPLYING, ATTEMPT_STATE_REJECTED, ReportStatusRequest
+from mesh.v1.sync_pb2 import (
+    ATTEMPT_STATE_APPLIED,
+    ATTEMPT_STATE_APPLYING,
+    ATTEMPT_STATE_REJECTED,
+    PullPolicyRequest,
+    ReportStatusRequest,
+)
 from tests.certificates import MeshAuthority
 from tests.control_twin import ControlTwin, InMemoryUplink
 from tests.signed_policies import bundle
@@ -172,6 +178,22 @@ def test_a_policy_that_must_not_run_is_refused_before_the_node_sees_it(
     assert bench.on_disk() == 1
     assert words in bench.duty.state().error
     assert bench.duty.state().attempt_state == ATTEMPT_STATE_REJECTED
+
+
+def test_an_answer_that_a_later_one_has_overtaken_is_no_refusal(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.offer(bundle(MESH, 1))
+
+    def answer_late(uplink: InMemoryUplink, request: PullPolicyRequest) -> PolicyBundle:
+        monkeypatch.undo()
+        bench.twin.publish(bundle(MESH, 3))
+        bench.duty.look()  # a nudge asks meanwhile, and gets the newest
+        return bundle(MESH, 2)
+
+    monkeypatch.setattr(InMemoryUplink, "pull_policy", answer_late)
+    bench.duty.step()
+    assert bench.applied == [1, 3]
+    assert bench.duty.state().attempt_state == ATTEMPT_STATE_APPLIED
+    assert bench.codes() == set()
 
 
 def test_an_older_version_comes_back_with_a_higher_generation(bench: Bench) -> None:
