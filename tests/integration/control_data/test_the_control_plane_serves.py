@@ -167,6 +167,33 @@ async def test_a_program_watches_with_its_key(control: str, browser: httpx2.Asyn
         assert (await next_message(socket))["type"] == "hello"
 
 
+async def test_a_revoked_key_stops_watching_a_feed_that_is_never_silent(
+    control: str, browser: httpx2.AsyncClient, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.live.routes.ASK_AGAIN_SECONDS", 2.5)
+    key = (await browser.post("/api/v1/api-keys", json={"name": "wall-screen"})).json()["key"]
+
+    async def keep_busy() -> None:
+        for number in range(1, 1000):
+            await another_replica_takes(database_url, received(number))
+            await asyncio.sleep(0.3)
+
+    busy = asyncio.create_task(keep_busy())
+    async with connect(f"ws://{control}/api/v1/live", additional_headers={"Authorization": f"Bearer {key}"}) as socket:
+        (await browser.post("/api/v1/api-keys/wall-screen/revoke")).raise_for_status()
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(_watch(socket), 8)
+    busy.cancel()
+    await asyncio.gather(busy, return_exceptions=True)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4401
+
+
+async def _watch(socket: Any) -> None:
+    while True:
+        await socket.recv()
+
+
 async def test_strangers_and_other_web_sites_cannot_watch(control: str, browser: httpx2.AsyncClient) -> None:
     async with connect(f"ws://{control}/api/v1/live", origin=Origin(f"http://{control}")) as socket:
         with pytest.raises(ConnectionClosed) as closed:
