@@ -6,6 +6,7 @@ import asyncio
 import random
 import secrets
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from aiomqtt import Client, MqttError, ProtocolVersion
 
 from control.broker.nudges import Place, nudge_payload, read_presence, unsent
 from control.broker.service import NudgeService, PresenceService
+from control.db.outage import DATABASE_OUTAGES
 from mesh.topics import ALL_PRESENCE, QOS_AT_LEAST_ONCE, QOS_AT_MOST_ONCE, policy_topic, read_presence_topic
 
 log = structlog.get_logger(__name__)
@@ -22,6 +24,8 @@ POLL_SECONDS = 1.0
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 30.0
 KEEPALIVE_SECONDS = 30
+STEADY_SECONDS = 10.0
+"""A connection that held this long was a good one: the next wait is the first one again."""
 WAITING_PRESENCES = 10_000
 """The retained fan-in of a large mesh; what does not fit is a hint lost."""
 
@@ -65,9 +69,14 @@ class BrokerLink:
             try:
                 async with self._client() as client:
                     await client.subscribe(ALL_PRESENCE, qos=QOS_AT_MOST_ONCE)
-                    wait = self._first_wait
                     self._note(True)
-                    await self._serve(client)
+                    connected = time.monotonic()
+                    try:
+                        await self._serve(client)
+                    finally:
+                        # One that fails at once is no reason to knock more often.
+                        if time.monotonic() - connected >= STEADY_SECONDS:
+                            wait = self._first_wait
             except (MqttError, OSError, TimeoutError) as error:
                 self._note(False, error)
             except Exception as error:
@@ -108,13 +117,25 @@ class BrokerLink:
             for site, place in unsent(await self._nudges.wanted(), sent):
                 await client.publish(policy_topic(site), nudge_payload(place), qos=QOS_AT_LEAST_ONCE, retain=True)
                 sent[site] = place
+            if await self._presence.settle():
+                self._news()
             await asyncio.sleep(POLL_SECONDS)
 
     async def _listen(self, client: Client) -> None:
         async for message in client.messages:
             place = read_presence_topic(message.topic.value)
             presence = read_presence(message.payload)
-            if place is not None and presence is not None and await self._presence.hear(place, presence):
+            if place is None or presence is None:
+                continue
+            try:
+                news = await self._presence.hear(place, presence)
+            except DATABASE_OUTAGES:
+                raise  # connecting again brings every retained word again
+            except Exception as error:
+                # One message that nobody foresaw must not keep out all others; it may be a retained one.
+                log.error("broker.presence_failed", error=type(error).__name__)
+                continue
+            if news:
                 self._news()
 
     def _note(self, connected: bool, error: Exception | None = None) -> None:

@@ -24,6 +24,10 @@ class AgeService:
         words = await repository.site_words(session, silent_before=now - SILENT_AFTER)
         return [site_age(**word._asdict(), now=now) for word in words]
 
+    async def living_site(self, session: AsyncSession, node_id: str) -> str | None:
+        """The site of a node, when it is enrolled and was not revoked."""
+        return await repository.living_site(session, node_id)
+
     async def node_names(self, session: AsyncSession, node_ids: Sequence[str]) -> dict[str, str]:
         """What people call these nodes."""
         return await repository.node_names(session, node_ids)

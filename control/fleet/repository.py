@@ -34,6 +34,12 @@ async def site_words(session: AsyncSession, *, silent_before: datetime) -> Seque
     return [SiteWord(name, nodes, silent_nodes, at) for name, nodes, silent_nodes, at in found]
 
 
+async def living_site(session: AsyncSession, node_id: str) -> str | None:
+    """The site of a node, when it is enrolled and was not revoked."""
+    of_node = select(Site.name).join(Node, Node.site_id == Site.id)
+    return await session.scalar(of_node.where(Node.id == node_id, Node.revoked_at.is_(None)))
+
+
 async def node_names(session: AsyncSession, node_ids: Sequence[str]) -> dict[str, str]:
     """What people call these nodes, also revoked ones."""
     found = await session.execute(select(Node.id, Node.name).where(Node.id.in_(node_ids)))
