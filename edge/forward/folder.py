@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import secrets
 import shutil
+import threading
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +15,23 @@ from pathlib import Path
 from edge.buffer.part10 import FileMeta, encode_meta
 from edge.buffer.seal import PREAMBLE_LENGTH
 from edge.buffer.spool import Spool
-from edge.durable import publish, sync_directory
+from edge.durable import sync_directory
 from edge.errors import SpoolError
-from edge.forward.base import Accepted, DestinationDown, Refused, Settle
+from edge.forward.base import Accepted, DestinationDown, Outcome, Refused, Settle, TryLater
 from edge.model import ClaimedDelivery, FolderDestination, SealedInstance
 
 _SAFE_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _CHUNK = 1 << 20
+_FOLDERS_REMEMBERED = 10_000
+_WHOLE_MOUNT = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE),
+        *(errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT),  # what a network mount says whose server is gone
+    }
+)
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
+_naming = threading.Lock()
+"""Where a file system has no links, what keeps two lanes of this process from giving one name twice."""
 
 
 class FolderForwarder:
@@ -30,25 +43,30 @@ class FolderForwarder:
 
     def __init__(self, destination: FolderDestination, spool: Spool) -> None:
         self._root, self._spool = Path(destination.path), spool
+        self._durable_folders: set[Path] = set()
 
     def deliver(self, deliveries: Sequence[ClaimedDelivery], settle: Settle) -> None:
         """See `Forwarder.deliver`. A missing or full folder is DestinationDown: the mount may come back."""
-        if not self._root.is_dir():
-            raise DestinationDown("the folder is not there", hint="Create it or bring its mount back.")
         for delivery in deliveries:
+            if not _usable(self._root):
+                raise DestinationDown("the folder is not there", hint="Create it or bring its mount back.")
             try:
                 self._spool.verify(delivery.sealed)
             except SpoolError as error:
                 settle(delivery, Refused(reason=str(error)))
                 continue
-            try:
-                note = self._write(delivery)
-            except OSError as error:
+            settle(delivery, self._outcome(delivery))
+
+    def _outcome(self, delivery: ClaimedDelivery) -> Outcome:
+        try:
+            return Accepted(note=self._write(delivery))
+        except OSError as error:
+            words = os.strerror(error.errno or 0)
+            if error.errno in _WHOLE_MOUNT or not _usable(self._root, writable=True):
                 raise DestinationDown(
-                    f"the folder cannot be written: {os.strerror(error.errno or 0)}",
-                    hint="Check its space, its mount and its permissions.",
+                    f"the folder cannot be written: {words}", hint="Check its space, its mount and its permissions."
                 ) from error
-            settle(delivery, Accepted(note=note))
+            return TryLater(reason=f"its file or folder cannot be written: {words}")
 
     def close(self) -> None:
         """Nothing is open between deliveries."""
@@ -63,20 +81,77 @@ class FolderForwarder:
             / _name(delivery.study_instance_uid, "no-study")
             / _name(delivery.series_instance_uid, "no-series")
         )
-        _make_folders(folder, self._root)
-        target = folder / f"{_name(sealed.sop_instance_uid, sealed.instance_id)}.dcm"
-        if target.exists():
+        self._make_folders(folder)
+        if delivery.attempts > 1:
+            for left in folder.glob(f".{sealed.instance_id}.*.part"):
+                left.unlink(missing_ok=True)
+        plain = _name(sealed.sop_instance_uid, sealed.instance_id)
+        for name in (plain, f"{plain}_{sealed.instance_id}"):
+            target = folder / f"{name}.dcm"
+            if not os.path.lexists(target) and self._write_new(sealed, target):
+                return ""
             if _holds(target, sealed):
+                _sync(target)
                 return "already there"
-            target = folder / f"{target.stem}_{sealed.instance_id}.dcm"
-        aside = folder / f".{sealed.instance_id}.part"
-        with aside.open("wb") as out, self._spool.open_data_set(sealed) as source:
-            out.write(bytes(PREAMBLE_LENGTH) + encode_meta(_meta(sealed)))
-            shutil.copyfileobj(source, out, _CHUNK)
-            out.flush()
-            os.fsync(out.fileno())
-        publish(aside, target)
-        return ""
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    def _write_new(self, sealed: SealedInstance, target: Path) -> bool:
+        """Whether the whole file stands under this name now; False when somebody else has taken the name."""
+        aside = target.with_name(f".{sealed.instance_id}.{secrets.token_hex(8)}.part")
+        try:
+            with aside.open("xb") as out, self._spool.open_data_set(sealed) as source:
+                out.write(bytes(PREAMBLE_LENGTH) + encode_meta(_meta(sealed)))
+                shutil.copyfileobj(source, out, _CHUNK)
+                out.flush()
+                os.fsync(out.fileno())
+            named = _give_name(aside, target)
+        finally:
+            aside.unlink(missing_ok=True)
+        sync_directory(target.parent)
+        return named
+
+    def _make_folders(self, folder: Path) -> None:
+        """Make them, and sync their names once: an earlier process may have made them and died before it did so."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder in self._durable_folders:
+            return
+        for holder in (folder.parent, self._root):
+            sync_directory(holder)
+        if len(self._durable_folders) >= _FOLDERS_REMEMBERED:
+            self._durable_folders.clear()
+        self._durable_folders.add(folder)
+
+
+def _usable(root: Path, *, writable: bool = False) -> bool:
+    try:
+        return root.is_dir() and (not writable or os.access(root, os.W_OK | os.X_OK))
+    except OSError:
+        return False
+
+
+def _give_name(written: Path, target: Path) -> bool:
+    """Give a written and synced file its name when nobody has that name yet; never overwrites."""
+    try:
+        os.link(written, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        return True
+    with _naming:
+        if os.path.lexists(target):
+            return False
+        written.replace(target)
+    return True
+
+
+def _sync(target: Path) -> None:
+    """What stands there survives a power cut from now on, whoever wrote it and however far they came."""
+    with target.open("rb") as stream:
+        os.fsync(stream.fileno())
+    sync_directory(target.parent)
 
 
 def _name(uid: str, otherwise: str) -> str:
@@ -103,11 +178,3 @@ def _holds(target: Path, sealed: SealedInstance) -> bool:
         while chunk := stream.read(_CHUNK):
             checksum = zlib.crc32(chunk, checksum)
     return checksum == sealed.checksum
-
-
-def _make_folders(folder: Path, root: Path) -> None:
-    if folder.is_dir():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for made in (folder.parent, root):
-        sync_directory(made)
