@@ -64,5 +64,8 @@ async def get_policy(_caller: Viewer, policies: Policies, site: str, version: Ve
 
 @router.post("/sites/{site}/policies/{version}/publish", operation_id="publish_policy")
 async def publish_policy(caller: Admin, policies: Policies, site: str, version: Version) -> RevisionItem:
-    """Let the site run this version from now on; an older one than before is a way back."""
+    """Let the site run this version from now on; an older one than before is a way back.
+
+    `warnings` name the attributes that the version before kept from the centre and this one shows.
+    """
     return revision_item(await policies.publish(site, version, actor=caller.actor))

@@ -19,7 +19,7 @@ from control.nodes.reports import NodeCaller, StatusReport
 from control.policies import repository
 from control.policies.board import Place, PolicyBoard
 from control.policies.models import PolicyActive, PolicyAnswer, PolicyRevision
-from control.policies.preview import Finding, check_document
+from control.policies.preview import Finding, check_document, reveals
 from control.policies.revisions import Answer, Bundle, Revision, is_news, next_place
 from control.sites.service import SiteFacts, SiteService
 from mesh.signing import policy_payload
@@ -77,7 +77,8 @@ class PolicyService:
     async def publish(self, site_name: str, version: int, *, actor: str) -> Revision:
         """Let the site run this version from now on. An older one than before gets a higher generation.
 
-        Publishing what is active already only offers it again to the nodes that rejected it.
+        Publishing what is active already only offers it again to the nodes that rejected it. The warnings name
+        what the centre newly sees.
 
         Raises:
             UnknownSite, UnknownPolicyVersion
@@ -90,13 +91,17 @@ class PolicyService:
             before = await repository.active(tx, site.id)
             active = (before.generation, before.version) if before else None
             place = next_place(active, version, await repository.furthest_answer(tx, site.id))
+            old = await repository.revision(tx, site.id, before.version) if before else None
             if place != active:
                 await self._activate(tx, site, row, before, place, actor)
             else:
                 await repository.forget_rejections(tx, site.id, generation=place[0], version=place[1])
         self._board.post({site.id: place})
         self._board.wake(site.id)
-        return _revision(site.name, row, place[0])
+        warnings: tuple[Finding, ...] = ()
+        if old is not None and old.version != version:
+            warnings = await asyncio.to_thread(reveals, old.document, row.document, before_version=old.version)
+        return _revision(site.name, row, place[0], warnings=warnings)
 
     async def _activate(
         self,
