@@ -9,3 +9,4 @@ REQUEST_SECONDS = Histogram("skerry_control_http_request_seconds", "Time to answ
 CALLS = Counter("skerry_control_rpc_calls_total", "Calls of nodes answered.", ["call", "outcome"])
 ENROLMENTS = Counter("skerry_control_enrolments_total", "Enrolments by outcome.", ["outcome"])
 LOGINS = Counter("skerry_control_logins_total", "Logins by outcome.", ["outcome"])
+DEAD_TASKS = Counter("skerry_control_dead_tasks_total", "Background tasks that ended with an error.", ["task"])

@@ -13,6 +13,7 @@ import grpc
 import structlog
 from fastapi import FastAPI
 
+from control import metrics
 from control.app import create_app
 from control.broker.link import BrokerLink, client_tls
 from control.clock import Clock, utcnow
@@ -252,10 +253,14 @@ async def _keep_certificates(
     """A process that runs for longer than its certificates lets fresh ones take their place."""
     while True:
         await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
-        if own.server.is_due(clock()):
-            own = issue_own(settings.data_dir / "tls", authority, settings.advertised_host, clock())
-            doors.show(own.server)
-            log.info("control.certificate_renewed", ends=own.server.ends.isoformat())
+        try:
+            if own.server.is_due(clock()):
+                own = issue_own(settings.data_dir / "tls", authority, settings.advertised_host, clock())
+                doors.show(own.server)
+                log.info("control.certificate_renewed", ends=own.server.ends.isoformat())
+        except Exception as error:
+            # A full disk today must not mean an expired certificate in a month.
+            log.error("control.certificate_not_renewed", error=type(error).__name__, detail=str(error))
 
 
 @contextlib.asynccontextmanager
@@ -274,4 +279,6 @@ async def _watched(task: Coroutine[Any, Any, None]) -> None:
     try:
         await task
     except Exception:
-        log.exception("control.task_died", task=getattr(task, "__qualname__", ""))
+        name = getattr(task, "__qualname__", "")
+        metrics.DEAD_TASKS.labels(name).inc()
+        log.exception("control.task_died", task=name)
