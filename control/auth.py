@@ -32,8 +32,15 @@ def refuse_foreign_page(connection: HTTPConnection) -> None:
     if connection.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise CrossSiteRequest
     origin = connection.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != connection.headers.get("host"):
+    if origin is not None and _host_of(origin) != connection.headers.get("host"):
         raise CrossSiteRequest
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as half an IPv6 address
+        return None
 
 
 def require_same_origin(connection: HTTPConnection) -> None:

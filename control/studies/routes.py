@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 
 from control.auth import Viewer
 from control.db.base import EPOCH
 from control.deliveries.changes import Progress
+from control.errors import InvalidCursor
 from control.injection import provided
 from control.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit, read_cursor, write_cursor
 from control.studies.query import StudyPlace, StudyQuery, text_words
@@ -23,8 +24,12 @@ Studies = Annotated[StudyService, Depends(provided(StudyService))]
 NO_STUDY = "-"
 """Stands in a path for the empty UID: the objects that name no study. Never a UID (PS3.5 9.1)."""
 
-Uid = Annotated[str | None, Query(max_length=256)]
-Beginning = Annotated[str | None, Query(max_length=256, description="Exact; a `*` at the end asks for a beginning.")]
+WITHOUT_NUL = r"^[^\x00]*$"
+"""PostgreSQL cannot even compare with it."""
+Uid = Annotated[str | None, Query(max_length=256, pattern=WITHOUT_NUL)]
+Beginning = Annotated[
+    str | None, Query(max_length=256, pattern=WITHOUT_NUL, description="Exact; a `*` at the end asks for a beginning.")
+]
 
 
 @router.get("/studies", operation_id="search_studies")
@@ -33,14 +38,14 @@ async def search_studies(
     studies: Studies,
     patient_id: Beginning = None,
     accession_number: Beginning = None,
-    modality: Annotated[str | None, Query(max_length=16)] = None,
+    modality: Annotated[str | None, Query(max_length=16, pattern=WITHOUT_NUL)] = None,
     study_date_from: date | None = None,
     study_date_to: date | None = None,
-    site: Annotated[str | None, Query(max_length=63)] = None,
+    site: Annotated[str | None, Query(max_length=63, pattern=WITHOUT_NUL)] = None,
     state: Progress | None = None,
     study_instance_uid: Uid = None,
     sop_instance_uid: Uid = None,
-    q: Annotated[str | None, Query(max_length=256, description="Beginnings of words.")] = None,
+    q: Annotated[str | None, Query(max_length=256, pattern=WITHOUT_NUL, description="Beginnings of words.")] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> StudyPage:
@@ -69,7 +74,7 @@ async def search_studies(
 async def trace_study(
     _caller: Viewer,
     studies: Studies,
-    study_instance_uid: str,
+    study_instance_uid: Annotated[str, Path(max_length=256, pattern=WITHOUT_NUL)],
     limit: Limit = MAX_LIMIT,
     cursor: Cursor = None,
 ) -> StudyTrace:
@@ -87,8 +92,8 @@ async def list_instances(
     study_instance_uid: Uid = None,
     series_instance_uid: Uid = None,
     sop_instance_uid: Uid = None,
-    site: Annotated[str | None, Query(max_length=63)] = None,
-    node_id: Annotated[str | None, Query(max_length=64)] = None,
+    site: Annotated[str | None, Query(max_length=63, pattern=WITHOUT_NUL)] = None,
+    node_id: Annotated[str | None, Query(max_length=64, pattern=WITHOUT_NUL)] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> ReceptionPage:
@@ -110,16 +115,21 @@ def _microseconds(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
+def _moment(microseconds: int) -> datetime:
+    try:
+        return EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:  # a forged cursor
+        raise InvalidCursor from None
+
+
 def _study_place(cursor: str) -> StudyPlace:
     at, uid = read_cursor(cursor, int, str)
-    return StudyPlace(listed_at=EPOCH + timedelta(microseconds=int(at)), study_instance_uid=str(uid))
+    return StudyPlace(listed_at=_moment(int(at)), study_instance_uid=str(uid))
 
 
 def _reception_place(cursor: str) -> ReceptionPlace:
     at, node_id, instance_id = read_cursor(cursor, int, str, str)
-    return ReceptionPlace(
-        listed_at=EPOCH + timedelta(microseconds=int(at)), node_id=str(node_id), instance_id=str(instance_id)
-    )
+    return ReceptionPlace(listed_at=_moment(int(at)), node_id=str(node_id), instance_id=str(instance_id))
 
 
 def _reception_cursor(place: ReceptionPlace | None) -> str | None:

@@ -34,7 +34,7 @@ class NewKey(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    role: Role = Role.ADMIN
+    role: Role = Role.VIEWER
 
 
 class KeyItem(BaseModel):

@@ -21,6 +21,7 @@ from control.clock import utcnow
 from control.db.session import open_database
 from control.inbox.batch import Sender
 from control.inbox.service import InboxService
+from control.paging import write_cursor
 from control.server import serving
 from control.settings import Settings
 from tests.mesh_events import batch, changed, received
@@ -89,6 +90,12 @@ async def test_a_study_with_an_odd_uid_or_none_is_traced_too(browser: httpx2.Asy
         assert len(trace["instances"]) == 1
 
 
+async def test_an_origin_that_is_none_is_another_site(control: str) -> None:
+    async with httpx2.AsyncClient(base_url=f"http://{control}", headers={"Origin": "http://["}) as client:
+        answer = await client.post("/api/v1/login", json={"username": "admin", "password": "x"})
+    assert answer.status_code == 403
+
+
 async def test_pages_follow_their_cursor_over_rest(browser: httpx2.AsyncClient, database_url: str) -> None:
     await another_replica_takes(database_url, *(received(n, study=f"1.{n}") for n in range(1, 6)))
     seen, cursor = [], None
@@ -105,6 +112,14 @@ async def test_pages_follow_their_cursor_over_rest(browser: httpx2.AsyncClient, 
 async def test_bad_questions_are_problems_that_repeat_no_value(browser: httpx2.AsyncClient) -> None:
     for path, status in (
         ("/api/v1/studies?cursor=DOE", 422),
+        (f"/api/v1/studies?cursor={write_cursor(2**62, 'x')}", 422),
+        (f"/api/v1/instances?cursor={write_cursor(-(2**62), 'a', 'b')}", 422),
+        ("/api/v1/studies?patient_id=%00", 422),
+        ("/api/v1/studies?site=a%00", 422),
+        ("/api/v1/studies?q=a%00b", 422),
+        ("/api/v1/studies?sop_instance_uid=1%00", 422),
+        ("/api/v1/instances?node_id=%00", 422),
+        ("/api/v1/studies/1%00/trace", 422),
         ("/api/v1/studies?state=lost", 422),
         ("/api/v1/studies?study_date_from=DOE", 422),
         ("/api/v1/studies?q=a+b+c+d+e+f+g+h+DOE", 422),
@@ -163,6 +178,7 @@ async def test_a_watcher_resumes_where_it_was(control: str, browser: httpx2.Asyn
 
 async def test_a_program_watches_with_its_key(control: str, browser: httpx2.AsyncClient) -> None:
     key = (await browser.post("/api/v1/api-keys", json={"name": "wall-screen"})).json()["key"]
+    assert (await browser.get("/api/v1/api-keys")).json()["items"][0]["role"] == "viewer"  # unless more is asked for
     async with connect(f"ws://{control}/api/v1/live", additional_headers={"Authorization": f"Bearer {key}"}) as socket:
         assert (await next_message(socket))["type"] == "hello"
 
