@@ -1,10 +1,16 @@
-"""The command line `skerry-control`: run the control plane, or speak to one that runs."""
+"""The command line `skerry-control`: run the control plane, or speak to one that runs.
+
+Exit codes: 0 done, 1 it failed or was found wrong, 2 it was asked for in the wrong way, 3 nothing is known under
+that name, 4 it does not fit what is there, 5 the control plane does not answer.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +20,13 @@ from control import logs
 from control.client import Problem, Unreachable
 from control.clock import utcnow
 from control.commands import GROUPS
-from control.errors import ControlError, SettingsError
+from control.errors import ControlError, NotFound, SettingsError
 from control.settings import load_settings
+from control.words import faults, findings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True, invoke_without_command=True, add_completion=False, pretty_exceptions_enable=False
+)
 
 # Exit codes, the same for every command.
 FAILED = 1
@@ -26,10 +35,18 @@ NOT_FOUND = 3
 CONFLICT = 4
 UNREACHABLE = 5
 
+ASKED_WRONGLY = frozenset({"INVALID_REQUEST", "INVALID_QUERY", "INVALID_NAME"})
+"""Problems that lie in the words of the command."""
+
 
 @app.callback()
-def skerry_control() -> None:
+def skerry_control(
+    tell_version: Annotated[bool, typer.Option("--version", help="Say the version and end.", is_eager=True)] = False,
+) -> None:
     """The control plane of a Skerry mesh."""
+    if tell_version:
+        print(version("skerry"))
+        raise typer.Exit
 
 
 @app.command()
@@ -98,9 +115,11 @@ def _exit_code(error: ControlError) -> int:
     match error:
         case SettingsError():
             return USAGE
+        case Problem(code=code) if code in ASKED_WRONGLY:
+            return USAGE
         case Unreachable():
             return UNREACHABLE
-        case Problem(status=404):
+        case Problem(status=404) | NotFound():
             return NOT_FOUND
         case Problem(status=409):
             return CONFLICT
@@ -113,9 +132,24 @@ def main() -> None:
     try:
         app()
     except ControlError as error:
-        print(f"skerry-control: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
-        for one in error.document.get("diagnostics", ()) if isinstance(error, Problem) else ():
-            print(f"  line {one['line']}, column {one['column']}: {one['message']}  {one['hint']}", file=sys.stderr)
+        if "--json" in sys.argv:
+            print(json.dumps(_problem(error), indent=2))
+        _tell(error)
         sys.exit(_exit_code(error))
+
+
+def _problem(error: ControlError) -> dict[str, object]:
+    if isinstance(error, Problem) and error.document:
+        return error.document
+    return {"title": str(error), "code": error.code, "hint": error.hint}
+
+
+def _tell(error: ControlError) -> None:
+    lines = [f"skerry-control: {error}"]
+    document = error.document if isinstance(error, Problem) else {}
+    lines += [f"  {one}" for one in faults(document.get("errors", ()))]
+    if error.hint:
+        lines.append(f"  {error.hint}")
+    if isinstance(error, Problem) and "diagnostics" in document:
+        lines.append(findings(document["diagnostics"], error.subject or "policy"))
+    print("\n".join(lines), file=sys.stderr)

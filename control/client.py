@@ -31,6 +31,8 @@ class Problem(ControlError):
         super().__init__(str(document.get("title") or f"HTTP status {status}"), hint=str(document.get("hint", "")))
         self.status = status
         self.document = document
+        self.subject = ""
+        """The file that the diagnostics are about, when there is one."""
 
     @property
     def code(self) -> str:

@@ -6,15 +6,16 @@ import functools
 import inspect
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from control.client import ApiClient
-from control.errors import SettingsError
+from control.client import ApiClient, Problem
+from control.errors import NotFound, SettingsError
+from control.words import findings, table
 
 site = typer.Typer(no_args_is_help=True, help="Places that nodes belong to.")
 token = typer.Typer(no_args_is_help=True, help="One-time tokens that let a box into a site.")
@@ -42,6 +43,7 @@ PasswordFile = Annotated[
 CaFile = Annotated[
     Path | None, typer.Option(envvar="SKERRY_CA_FILE", help="The mesh's ca.pem, for an https URL of its own.")
 ]
+Beginning = Annotated[str | None, typer.Option(help="Exact; a * at the end asks for a beginning.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -51,6 +53,8 @@ class Shown:
 
     data: object
     text: str
+    warning: str = ""
+    """Goes to standard error, also beside JSON."""
     ok: bool = True
     """False ends with exit code 1."""
 
@@ -83,6 +87,8 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., Shown]], C
                 )
             with ApiClient(url, key=key, password=None if key else password, ca_file=ca_file) as api:
                 shown = function(api, **words)
+            if shown.warning:
+                typer.echo(shown.warning, err=True)
             typer.echo(json.dumps(shown.data, indent=2) if as_json else shown.text)
             if not shown.ok:
                 raise typer.Exit(1)
@@ -115,23 +121,6 @@ def _secret(path: Path | None) -> str | None:
         raise SettingsError(f"The file {path} cannot be read: {error.strerror}.") from None
 
 
-def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
-    """Rows under headings, for people."""
-    headings = [column.rpartition(".")[2] for column in columns]
-    lines = [headings, *([_cell(row, column) for column in columns] for row in rows)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
-
-
-def _cell(row: dict[str, Any], column: str) -> str:
-    value: Any = row
-    for step in column.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
-    if isinstance(value, list):
-        return ",".join(str(one) for one in value)
-    return "-" if value is None or value == "" else str(value)
-
-
 @command(site, "add")
 def site_add(api: ApiClient, name: str) -> Shown:
     """Add a site."""
@@ -147,7 +136,9 @@ def site_list(api: ApiClient) -> Shown:
 
 
 @command(token, "create")
-def token_create(api: ApiClient, site: str, hours: int = 24) -> Shown:
+def token_create(
+    api: ApiClient, site: str, hours: Annotated[int, typer.Option(help="How long it is good: 1 to 720.")] = 24
+) -> Shown:
     """Make a token for one box. It is shown once, works once, and ends after some hours."""
     made = api.post(f"sites/{site}/tokens", {"hours": hours})
     return Shown(data=made, text=made["token"])
@@ -162,35 +153,62 @@ def node_list(api: ApiClient, site: Annotated[str | None, typer.Option(help="Onl
 
 
 @command(node, "revoke")
-def node_revoke(api: ApiClient, node_id: str) -> Shown:
+def node_revoke(
+    api: ApiClient,
+    node: Annotated[str, typer.Argument(help="Its name or its id.")],
+    site: Annotated[str | None, typer.Option(help="The node's site, when two have one of this name.")] = None,
+) -> Shown:
     """Refuse a node from now on. Its site goes on working alone."""
-    revoked = api.post(f"nodes/{node_id}/revoke")
+    revoked = api.post(f"nodes/{_node_id(api, node, site)}/revoke")
     return Shown(data=revoked, text=f"Node {revoked['name']} of {revoked['site']} is revoked.")
+
+
+def _node_id(api: ApiClient, word: str, site: str | None) -> str:
+    known = list(api.items("nodes", site=site))
+    if any(one["id"] == word for one in known):
+        return word
+    meant = [one for one in known if one["name"] == word and one["state"] != "revoked"]
+    if not meant:
+        raise NotFound(f"No node that may speak is called {word}.", hint="`skerry-control node list` names the nodes.")
+    if len(meant) > 1:
+        sites = ", ".join(f"{one['site']} ({one['id']})" for one in meant)
+        raise SettingsError(f"Several nodes are called {word}: of {sites}.", hint="Give --site, or the id.")
+    return str(meant[0]["id"])
 
 
 @command(policy, "check")
 def policy_check(api: ApiClient, file: Path) -> Shown:
     """Say what an edge would say of a policy. Keeps nothing."""
-    findings = api.post_yaml("policies/check", _document(file))["diagnostics"]
-    lines = [f"{file}:{one['line']}:{one['column']}: {one['severity']}: {one['message']}  {one['hint']}".rstrip()
-             for one in findings]  # fmt: skip
-    ok = not any(one["severity"] == "error" for one in findings)
-    return Shown(data={"diagnostics": findings}, text="\n".join(lines) or f"{file} is good.", ok=ok)
+    found = api.post_yaml("policies/check", _document(file))["diagnostics"]
+    ok = not any(one["severity"] == "error" for one in found)
+    return Shown(data={"diagnostics": found}, text=findings(found, str(file)) or f"{file} is good.", ok=ok)
 
 
 @command(policy, "publish")
 def policy_publish(api: ApiClient, site: str, file: Path) -> Shown:
     """Upload a policy as the site's next version and let the site run it."""
-    version = api.post_yaml(f"sites/{site}/policies", _document(file))["version"]
-    active = api.post(f"sites/{site}/policies/{version}/publish")
-    return Shown(data=active, text=f"Site {site} shall run version {version} (generation {active['generation']}).")
+    try:
+        uploaded = api.post_yaml(f"sites/{site}/policies", _document(file))
+    except Problem as problem:
+        problem.subject = str(file)
+        raise
+    return _activated(api, site, uploaded["version"], str(file), uploaded["warnings"])
 
 
 @command(policy, "activate")
 def policy_activate(api: ApiClient, site: str, version: int) -> Shown:
     """Let a site run a version that was uploaded before: the way back."""
+    return _activated(api, site, version, f"version {version}", [])
+
+
+def _activated(api: ApiClient, site: str, version: int, name: str, warnings: list[dict[str, Any]]) -> Shown:
     active = api.post(f"sites/{site}/policies/{version}/publish")
-    return Shown(data=active, text=f"Site {site} shall run version {version} (generation {active['generation']}).")
+    active["warnings"] = warnings + active["warnings"]
+    return Shown(
+        data=active,
+        text=f"Site {site} shall run version {version} (generation {active['generation']}).",
+        warning=findings(active["warnings"], name),
+    )
 
 
 @command(policy, "list")
@@ -204,22 +222,26 @@ def policy_list(api: ApiClient, site: str) -> Shown:
 @command(study, "search")
 def study_search(
     api: ApiClient,
-    patient_id: str | None = None,
-    accession_number: str | None = None,
-    modality: str | None = None,
-    study_date_from: str | None = None,
-    study_date_to: str | None = None,
-    site: str | None = None,
-    state: str | None = None,
-    study_instance_uid: str | None = None,
-    q: Annotated[str | None, typer.Option("--q", help="Beginnings of words.")] = None,
-    limit: int = 100,
+    patient_id: Beginning = None,
+    accession_number: Beginning = None,
+    modality: Annotated[str | None, typer.Option(help="Such as CT.")] = None,
+    study_date_from: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="On this day or later.")] = None,
+    study_date_to: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="On this day or before.")] = None,
+    site: Annotated[str | None, typer.Option(help="Received at this site.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Has objects that are delivered, waiting, parked or unrouted.")
+    ] = None,
+    study_instance_uid: Annotated[str | None, typer.Option(help="Exactly this study.")] = None,
+    q: Annotated[
+        str | None, typer.Option("--q", help="Beginnings of words of name, id, accession number, description.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="How many at most, 1 to 1000.")] = 100,
 ) -> Shown:
-    """Find studies."""
+    """Find studies, the newest first. Every option that is given must fit."""
     asked = {key: value for key, value in locals().items() if key != "api"}
     found = api.get("studies", **asked)
     columns = ("study_instance_uid", "patient_id", "study_date", "modalities", "received", "delivered", "waiting",
-               "parked")  # fmt: skip
+               "parked", "unrouted")  # fmt: skip
     return Shown(data=found, text=table(found["items"], columns))
 
 
