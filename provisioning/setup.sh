@@ -12,6 +12,9 @@ missing=()
 for program in $programs; do
   dpkg-query -W -f='${Status}' "$program" 2>/dev/null | grep -q 'ok installed' || missing+=("$program")
 done
+debian="Debian's programs and "
+[ ${#missing[@]} -gt 0 ] || debian=""
+echo "installing $debian$(grep -c '==' requirements/dev.txt) Python packages, about a minute"
 if [ ${#missing[@]} -gt 0 ]; then
   run=""
   if [ "$(id -u)" != 0 ]; then run="sudo -n"; fi

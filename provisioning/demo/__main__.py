@@ -64,7 +64,8 @@ def _tell(folder: Path, narrator: Narrator, *, once: bool) -> Tally:
     story = Story(folder, narrator)
     try:
         story.set_up()
-        narrator.happened(f"open {story.mesh.control.url} as admin; password in {story.mesh.control.password_file}")
+        if not once:
+            narrator.happened(f"open {story.mesh.control.url} as admin; password in {story.mesh.control.password_file}")
         _full_pass(story, narrator)
         for line in story.ledger.missing():
             narrator.happened(line)

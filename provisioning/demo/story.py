@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -21,6 +22,8 @@ from provisioning.local.program import Program
 
 WAIT_SECONDS = 60.0
 _LOOK_SECONDS = 0.3
+NARRATED_WIDTH = 105
+"""With the time before it, a line fits a terminal of 120."""
 
 
 class Story:
@@ -53,9 +56,11 @@ class Story:
             reasons[left_out.reason] = reasons.get(left_out.reason, 0) + 1
         why = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
         files = len(batch.images) + len(batch.left_out)
-        self._narrator.happened(
-            f"of the {files} files that pydicom ships, {len(batch.images)} can be sent (left out: {why})"
-        )
+        what = "altered copies with new UIDs of the" if fresh else "the"
+        self._narrator.happened(f"of {what} {files} files that pydicom ships, {len(batch.images)} can be sent")
+        if not fresh:
+            for line in textwrap.wrap(f"left out: {why}", NARRATED_WIDTH):
+                self._narrator.happened(line)
         return batch
 
     def forget(self, batch: Batch) -> None:

@@ -53,6 +53,9 @@ def test_one_full_pass_delivers_and_indexes_everything_and_leaves_nothing(tmp_pa
     assert found, words
     assert int(found[1]) == int(found[2]) == int(found[3]) > 300
     assert process.returncode == 0
+    assert max(map(len, words.splitlines())) <= 120
+    assert "altered copies" in words
+    assert "password" not in words, "the file is gone when the pass is over"
     assert not (tmp_path / ".demo").exists()
     assert left_running(tmp_path) == []
 
