@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import json
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
 from control.client import ApiClient, Problem
+from control.console import Shown, command
 from control.errors import NotFound, SettingsError
 from control.words import findings, table
 
@@ -35,90 +31,8 @@ GROUPS = {
     "audit": audit,
 }
 
-Url = Annotated[str, typer.Option(envvar="SKERRY_URL", help="Where the control plane answers.")]
-KeyFile = Annotated[Path | None, typer.Option(envvar="SKERRY_API_KEY_FILE", help="A file with an API key.")]
-PasswordFile = Annotated[
-    Path | None, typer.Option(envvar="SKERRY_PASSWORD_FILE", help="A file with the password of the user admin.")
-]
-CaFile = Annotated[
-    Path | None, typer.Option(envvar="SKERRY_CA_FILE", help="The mesh's ca.pem, for an https URL of its own.")
-]
 Beginning = Annotated[str | None, typer.Option(help="Exact; a * at the end asks for a beginning.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """What a command found: for programs, and for people."""
-
-    data: object
-    text: str
-    warning: str = ""
-    """Goes to standard error, also beside JSON."""
-    ok: bool = True
-    """False ends with exit code 1."""
-
-
-def _common(
-    *, url: Url = "http://127.0.0.1:8080", api_key_file: KeyFile = None, password_file: PasswordFile = None,
-    ca_file: CaFile = None, as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """The options that every command has: their signature is added to each."""
-
-
-def command(group: typer.Typer, name: str) -> Callable[[Callable[..., Shown]], Callable[..., Shown]]:
-    """Make a command of a function that takes an `ApiClient` first."""
-
-    def decorate(function: Callable[..., Shown]) -> Callable[..., Shown]:
-        @functools.wraps(function)
-        def run(
-            *,
-            url: str,
-            api_key_file: Path | None,
-            password_file: Path | None,
-            ca_file: Path | None,
-            as_json: bool,
-            **words: object,
-        ) -> None:
-            key, password = _secret(api_key_file), _secret(password_file)
-            if key is None and password is None:
-                raise SettingsError(
-                    "Who asks is not known.", hint="Give --api-key-file FILE, or --password-file FILE for admin."
-                )
-            with ApiClient(url, key=key, password=None if key else password, ca_file=ca_file) as api:
-                shown = function(api, **words)
-            if shown.warning:
-                typer.echo(shown.warning, err=True)
-            typer.echo(json.dumps(shown.data, indent=2) if as_json else shown.text)
-            if not shown.ok:
-                raise typer.Exit(1)
-
-        run.__signature__ = _signature(function)  # type: ignore[attr-defined]
-        group.command(name)(run)
-        return function
-
-    return decorate
-
-
-def _signature(function: Callable[..., Shown]) -> inspect.Signature:
-    parameters = []
-    for source in (function, _common):
-        hints = get_type_hints(source, include_extras=True)
-        parameters += [
-            one.replace(annotation=hints[one.name], kind=inspect.Parameter.KEYWORD_ONLY)
-            for one in inspect.signature(source).parameters.values()
-            if one.name != "api"
-        ]
-    return inspect.Signature(parameters)
-
-
-def _secret(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return (sys.stdin.read() if str(path) == "-" else path.read_text()).strip()
-    except OSError as error:
-        raise SettingsError(f"The file {path} cannot be read: {error.strerror}.") from None
+OfSite = Annotated[str | None, typer.Option(help="Only of this site.")]
 
 
 @command(site, "add")
@@ -145,7 +59,7 @@ def token_create(
 
 
 @command(node, "list")
-def node_list(api: ApiClient, site: Annotated[str | None, typer.Option(help="Only this site's.")] = None) -> Shown:
+def node_list(api: ApiClient, site: OfSite = None) -> Shown:
     """List all nodes, with the age of their last word in seconds."""
     found = list(api.items("nodes", site=site))
     columns = ("id", "site", "name", "state", "age_seconds", "report.deliveries_waiting", "report.deliveries_parked")
@@ -156,7 +70,7 @@ def node_list(api: ApiClient, site: Annotated[str | None, typer.Option(help="Onl
 def node_revoke(
     api: ApiClient,
     node: Annotated[str, typer.Argument(help="Its name or its id.")],
-    site: Annotated[str | None, typer.Option(help="The node's site, when two have one of this name.")] = None,
+    site: OfSite = None,
 ) -> Shown:
     """Refuse a node from now on. Its site goes on working alone."""
     revoked = api.post(f"nodes/{_node_id(api, node, site)}/revoke")
@@ -171,8 +85,8 @@ def _node_id(api: ApiClient, word: str, site: str | None) -> str:
     if not meant:
         raise NotFound(f"No node that may speak is called {word}.", hint="`skerry-control node list` names the nodes.")
     if len(meant) > 1:
-        sites = ", ".join(f"{one['site']} ({one['id']})" for one in meant)
-        raise SettingsError(f"Several nodes are called {word}: of {sites}.", hint="Give --site, or the id.")
+        which = ", ".join(f"{one['id']} of {one['site']}" for one in meant)
+        raise SettingsError(f"Several nodes are called {word}: {which}.", hint="Give --site, or the id.")
     return str(meant[0]["id"])
 
 
@@ -255,10 +169,11 @@ def study_trace(api: ApiClient, uid: str) -> Shown:
     return Shown(data=found, text=table(rows, columns))
 
 
+Role = Annotated[str, typer.Option(help="viewer or admin")]
+
+
 @command(api_key, "create")
-def api_key_create(
-    api: ApiClient, name: str, role: Annotated[str, typer.Option(help="viewer or admin")] = "admin"
-) -> Shown:
+def api_key_create(api: ApiClient, name: str, role: Role = "admin") -> Shown:
     """Make a key for a program. It is shown once."""
     made = api.post("api-keys", {"name": name, "role": role})
     return Shown(data=made, text=made["key"])
