@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 BATCH = 64
 RETRY_SECONDS = 1.0
 READ_TRIES = 3
+UNDECIDED = Decision(policy="", outcomes=(), destinations=())
 
 
 class Router:
@@ -57,7 +58,7 @@ class Router:
         Without a policy they get a row that says so, and are routed when one comes.
         """
         policy = self._policy()
-        return self._buffer.admit([self._route(one, policy) if policy else _waiting(one) for one in arrivals])
+        return self._buffer.admit([self._route(one, policy) for one in arrivals])
 
     def _run(self) -> None:
         left: list[SealedInstance] = []
@@ -103,7 +104,7 @@ class Router:
             return arrivals
         return ()
 
-    def _route(self, sealed: SealedInstance, policy: Policy) -> RoutedInstance:
+    def _route(self, sealed: SealedInstance, policy: Policy | None) -> RoutedInstance:
         tags = self._read(sealed)
         for flag in tags.flags:
             metrics.INSTANCES_FLAGGED.labels(flag=flag.partition(":")[0]).inc()
@@ -111,9 +112,9 @@ class Router:
             sealed=sealed,
             study_instance_uid=_uid(tags, "StudyInstanceUID"),
             series_instance_uid=_uid(tags, "SeriesInstanceUID"),
-            decision=decide(policy, sealed.facts, tags),
+            decision=decide(policy, sealed.facts, tags) if policy else UNDECIDED,
             flags=tags.flags,
-            shared_tags=self._shared(policy, sealed, tags),
+            shared_tags=self._shared(policy, sealed, tags) if policy else {},
         )
 
     def _shared(self, policy: Policy, sealed: SealedInstance, tags: TagSet) -> dict[str, str]:
@@ -136,16 +137,6 @@ class Router:
                 break
         # Whatever a reader chokes on, the instance goes on: rules that need no tags still match.
         return TagSet(values={}, flags=("unreadable-header",))
-
-
-def _waiting(sealed: SealedInstance) -> RoutedInstance:
-    return RoutedInstance(
-        sealed=sealed,
-        study_instance_uid="",
-        series_instance_uid="",
-        decision=Decision(policy="", outcomes=(), destinations=()),
-        flags=(),
-    )
 
 
 def _uid(tags: TagSet, keyword: str) -> str:

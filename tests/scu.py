@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
@@ -29,14 +30,19 @@ def association(port: int, *, calling: str = "SCANNER", seconds: float = 10.0) -
             opened.release()
 
 
-def store(peer: Any, uid: str | None, content: bytes, *, message_id: int = 1) -> int | None:
-    """The status for one instance, or None when the association is gone. `uid=None` names no SOP Instance."""
+def store(peer: Any, uid: str | None, content: bytes, *, message_id: int = 1, raw_uid: str | None = None) -> int | None:
+    """The status for one instance, or None when the association is gone.
+
+    `uid=None` names no SOP Instance; `raw_uid` puts a text there that the library would not let pass.
+    """
     request = C_STORE()
     request.MessageID = message_id
     request.Priority = 0
     request.AffectedSOPClassUID = CT
     if uid is not None:
         request.AffectedSOPInstanceUID = uid
+    if raw_uid is not None:
+        request._affected_sop_instance_uid = UID(raw_uid)
     request.DataSet = BytesIO(content)
     peer._reactor_checkpoint.clear()
     while not peer._is_paused and peer.is_alive():

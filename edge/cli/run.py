@@ -36,6 +36,10 @@ To = Annotated[
 ]
 
 
+STOP_SECONDS = 9.0
+"""After so long a stop ends whatever hangs; everything acknowledged is in the spool already."""
+
+
 def run(
     data_dir: DataDir,
     listen: Annotated[
@@ -66,6 +70,9 @@ def run(
     dicom, local_http = node.start()
     print(f"ready dicom={dicom[0]}:{dicom[1]} http={local_http[0]}:{local_http[1]}", flush=True)
     stopping.wait()
+    watchdog = threading.Timer(STOP_SECONDS, os._exit, (1,))
+    watchdog.daemon = True
+    watchdog.start()
     node.stop()
     # What is left are library threads that may sit in a connect; everything of ours is settled and closed.
     sys.stdout.flush()

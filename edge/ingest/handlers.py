@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import Any
+import socket
+from typing import Any, NamedTuple
 
 import structlog
 from pynetdicom import evt
@@ -20,11 +22,22 @@ log = structlog.get_logger(__name__)
 _UID = re.compile(r"[0-9.]{1,64}")  # lenient on purpose: components with leading zeros are common and harmless
 
 
+UID_LIMIT = 64
+
+
+class _Fault(NamedTuple):
+    """Why a request cannot be served."""
+
+    reason: str
+    status: int
+    words: str
+
+
 class Handlers:
     """Binds one door's events to custody."""
 
-    def __init__(self, custody: Custody) -> None:
-        self._custody = custody
+    def __init__(self, custody: Custody, pdu_timeout_seconds: float) -> None:
+        self._custody, self._pdu_timeout = custody, pdu_timeout_seconds
 
     def bindings(self) -> list[Any]:
         """What to give to `AE.start_server`."""
@@ -65,6 +78,11 @@ class Handlers:
         except SpoolError as error:
             self._custody.refused(error)
             return statuses.OUT_OF_RESOURCES
+        except Exception as error:
+            # The peer keeps its copy and tries again; any other status would make many of them give it up.
+            metrics.INSTANCES_REFUSED.labels(reason="internal").inc()
+            log.error("ingest.refused", reason="internal", error=type(error).__name__)
+            return statuses.OUT_OF_RESOURCES
         return statuses.SUCCESS
 
     def on_echo(self, event: Any) -> int:  # noqa: ARG002 - the library's signature
@@ -72,26 +90,31 @@ class Handlers:
         return statuses.SUCCESS
 
     def on_message(self, event: Any) -> None:
-        """Answer what the library would leave without an answer: a C-STORE-RQ without a SOP Instance UID."""
+        """Answer what the library would leave without an answer: a C-STORE-RQ whose UIDs cannot be UIDs."""
         command = event.message.command_set
-        if command.get("CommandField") != 0x0001 or command.get("AffectedSOPInstanceUID"):
+        if command.get("CommandField") != 0x0001:
             return
-        metrics.INSTANCES_REFUSED.labels(reason="no-sop-instance-uid").inc()
+        fault = _fault(str(command.get("AffectedSOPClassUID") or ""), str(command.get("AffectedSOPInstanceUID") or ""))
+        if fault is None:
+            return
+        metrics.INSTANCES_REFUSED.labels(reason=fault.reason).inc()
         log.error(
             "ingest.refused",
-            reason="no-sop-instance-uid",
+            reason=fault.reason,
             calling_ae_title=facts_of(event.assoc).calling_ae_title,
-            hint="The sender's C-STORE request names no SOP Instance UID; it keeps its copy. Mend the sender.",
+            hint=f"{fault.words} The sender keeps its copy. Mend the sender.",
         )
         answer = C_STORE()
         answer.MessageIDBeingRespondedTo = command.get("MessageID", 1)
-        answer.AffectedSOPClassUID = command.get("AffectedSOPClassUID")
-        answer.Status = statuses.INVALID_SOP_INSTANCE
+        answer.Status = fault.status
+        # Without it the library takes the request for none and leaves it alone; with it, it would choke.
+        command.pop("AffectedSOPInstanceUID", None)
         event.assoc.dimse.send_msg(answer, event.message.context_id)
 
     def on_open(self, event: Any) -> None:
-        """A TCP connection came in; it is nothing yet."""
+        """A TCP connection came in; it is nothing yet. The library itself never gives up inside a PDU."""
         event.assoc.skerry_established = False
+        event.assoc.dul.socket.socket.settimeout(self._pdu_timeout)
 
     def on_established(self, event: Any) -> None:
         """The peer speaks DICOM."""
@@ -111,6 +134,8 @@ class Handlers:
         if not getattr(event.assoc, "skerry_established", False):
             metrics.ASSOCIATIONS.labels(outcome="never-established").inc()
             log.info("ingest.not_dicom", peer_address=event.address[0] if event.address else "")
+            # The library's thread would wait for a request of this dead connection until its timer ends.
+            event.assoc.dul.to_user_queue.put(None)
 
     def _ended(self, event: Any, outcome: str) -> None:
         metrics.ASSOCIATIONS.labels(outcome=outcome).inc()
@@ -119,6 +144,28 @@ class Handlers:
             log.info(
                 "ingest.association_ended", outcome=outcome, calling_ae_title=facts_of(event.assoc).calling_ae_title
             )
+
+
+def _fault(sop_class_uid: str, sop_instance_uid: str) -> _Fault | None:
+    if not sop_instance_uid:
+        words = "The C-STORE request names no SOP Instance UID."
+        return _Fault("no-sop-instance-uid", statuses.INVALID_SOP_INSTANCE, words)
+    if len(sop_instance_uid) > UID_LIMIT:
+        words = "The C-STORE request names a SOP Instance UID of more than 64 characters (PS3.5 section 9.1)."
+        return _Fault("long-sop-instance-uid", statuses.INVALID_SOP_INSTANCE, words)
+    if not sop_class_uid or len(sop_class_uid) > UID_LIMIT:
+        words = "The C-STORE request names no SOP Class UID that could be one."
+        return _Fault("no-sop-class-uid", statuses.SOP_CLASS_NOT_SUPPORTED, words)
+    return None
+
+
+def cut(association: Any) -> None:
+    """End this connection now, whatever the peer and the library's threads are doing with it."""
+    connection = association.dul.socket.socket if association.dul.socket else None
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
 
 
 def facts_of(assoc: Any) -> AssociationFacts:

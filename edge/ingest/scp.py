@@ -9,9 +9,11 @@ import structlog
 from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, _config
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.transport import AssociationServer
 
+from edge import metrics
 from edge.ingest.custody import Custody
-from edge.ingest.handlers import Handlers
+from edge.ingest.handlers import Handlers, cut
 from edge.settings import EdgeSettings, cannot_listen
 
 log = structlog.get_logger(__name__)
@@ -20,6 +22,26 @@ log = structlog.get_logger(__name__)
 _config.UNRESTRICTED_STORAGE_SERVICE = True
 _config.USE_SHORT_DIMSE_AET = False
 _config.LOG_HANDLER_LEVEL = "none"
+# The library's backlog of five makes the sixth modality of a burst wait a second for its SYN to be sent again.
+AssociationServer.request_queue_size = 128
+
+
+ABORT_SECONDS = 0.2
+HALF_OPEN_FACTOR = 4
+"""Connections that are no association yet may be so many times the limit of associations."""
+
+
+class _Entity(AE):
+    """Counts only established associations against the limit: a port scan must not shut the door on modalities."""
+
+    @property
+    def active_associations(self) -> list[Any]:
+        """The established ones (pynetdicom 3.0.4 compares their number with `maximum_associations`)."""
+        return [association for association in self.connections() if association.is_established]
+
+    def connections(self) -> list[Any]:
+        """Every connection that a thread serves, established or not."""
+        return [association for association in super().active_associations if association.is_acceptor]
 
 
 class DicomDoor:
@@ -27,8 +49,8 @@ class DicomDoor:
 
     def __init__(self, settings: EdgeSettings, custody: Custody) -> None:
         self._settings = settings
-        self._handlers = Handlers(custody)
-        self._ae = AE(ae_title=settings.ae_title)
+        self._handlers = Handlers(custody, settings.pdu_timeout_seconds)
+        self._ae = _Entity(ae_title=settings.ae_title)
         self._ae.maximum_associations = settings.max_associations
         self._ae.maximum_pdu_size = 1 << 18
         self._ae.acse_timeout = 30
@@ -50,11 +72,12 @@ class DicomDoor:
             )
         except OSError as error:
             raise cannot_listen(self._settings.listen, error) from error
+        self._server.verify_request = self._has_room
         address = self._server.socket.getsockname()
         return str(address[0]), int(address[1])
 
     def stop(self, grace_seconds: float) -> None:
-        """Take no new association, let open ones finish, then abort those that have not."""
+        """Take no new association, let open ones finish, then cut those that have not. Never waits for a peer."""
         if self._server is None:
             return
         self._server.shutdown()
@@ -62,5 +85,15 @@ class DicomDoor:
         while self._ae.active_associations and time.monotonic() < deadline:
             time.sleep(0.05)
         for association in self._ae.active_associations:
-            association.abort()
+            association.abort(block=False)
+        time.sleep(ABORT_SECONDS)  # for the A-ABORTs to leave
+        for connection in self._ae.connections():
+            cut(connection)
         self._server = None
+
+    def _has_room(self, _request: object, _address: object) -> bool:
+        """Whether a new TCP connection is let in; otherwise it is closed before it costs a thread."""
+        room = len(self._ae.connections()) < HALF_OPEN_FACTOR * self._settings.max_associations
+        if not room:
+            metrics.ASSOCIATIONS.labels(outcome="turned-away").inc()
+        return room

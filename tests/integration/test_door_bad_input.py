@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import time
 import urllib.request
@@ -80,6 +81,81 @@ def test_an_object_cut_off_by_a_lost_connection_is_discarded_counted_and_never_a
     assert whole == 0x0000
     _wait_metric(edge, "skerry_edge_associations_total", '{outcome="aborted"}')
     assert [found["sop_instance_uid"] for found in _trace(edge, "1.2.3")] == ["1.2.3.5"]
+    assert _serves(edge)
+
+
+@pytest.mark.filterwarnings("ignore:The value length")
+def test_a_uid_that_is_too_long_is_answered_and_the_door_stays_open(edge: Edge) -> None:
+    with association(edge.dicom_port) as peer:
+        assert store(peer, None, data_set(), raw_uid="1." * 33) == 0x0117
+    assert _metric(edge, "skerry_edge_instances_refused_total", '{reason="long-sop-instance-uid"}') == 1
+    assert _serves(edge)
+
+
+def _half_pdu(edge: Edge) -> socket.socket:
+    peer = socket.create_connection(("127.0.0.1", edge.dicom_port), timeout=10)
+    peer.sendall(b"\x01\x00\x00")  # three bytes of an A-ASSOCIATE-RQ, and no more
+    return peer
+
+
+def test_peers_that_stop_inside_a_pdu_hold_no_place_and_are_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKERRY_EDGE_MAX_ASSOCIATIONS", "5")
+    monkeypatch.setenv("SKERRY_EDGE_PDU_TIMEOUT_SECONDS", "2")
+    with Edge(tmp_path / "node") as edge:
+        peers = [_half_pdu(edge) for _ in range(15)]
+        started = time.monotonic()
+        assert _serves(edge)
+        assert time.monotonic() - started < 1.5
+        for peer in peers:
+            with peer:
+                assert peer.recv(1) == b""
+        assert time.monotonic() - started < 8
+        assert _serves(edge)
+
+
+def test_more_connections_than_there_is_room_for_are_closed_and_the_door_opens_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKERRY_EDGE_MAX_ASSOCIATIONS", "3")
+    monkeypatch.setenv("SKERRY_EDGE_PDU_TIMEOUT_SECONDS", "20")
+    with Edge(tmp_path / "node") as edge:
+        peers = [_half_pdu(edge) for _ in range(30)]
+        _wait_metric(edge, "skerry_edge_associations_total", '{outcome="turned-away"}')
+        for peer in peers:
+            peer.close()
+        deadline = time.monotonic() + 10
+        while not _serves(edge):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+def test_a_peer_cut_off_inside_a_pdu_does_not_hold_up_the_end(edge: Edge) -> None:
+    with _half_pdu(edge), association(edge.dicom_port) as peer:
+        raw: socket.socket = peer.dul.socket.socket
+        raw.sendall(b"\x04\x00" + (100_000).to_bytes(4, "big") + b"\0" * 1000)
+        time.sleep(0.3)
+        started = time.monotonic()
+        edge.send_signal(signal.SIGTERM)
+        assert edge.wait_end(seconds=10) == 0
+        assert time.monotonic() - started < 8
+
+
+@pytest.mark.parametrize(
+    "pdv",
+    [
+        b"\x00\x00\x00\x06\x00\x03garb",  # presentation context 0
+        b"\x00\x00\x00\x06\x02\x03garb",  # an even presentation context
+        b"\x00\x00\x00\x06\x01\x03garb",  # a command set that is none
+    ],
+)
+def test_garbage_inside_an_association_ends_only_that_association(edge: Edge, pdv: bytes) -> None:
+    with association(edge.dicom_port) as peer:
+        raw: socket.socket = peer.dul.socket.socket
+        raw.sendall(b"\x04\x00" + len(pdv).to_bytes(4, "big") + pdv)
+        time.sleep(0.5)
+        assert _serves(edge)
     assert _serves(edge)
 
 
