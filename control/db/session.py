@@ -142,7 +142,15 @@ def open_database(url: str) -> Database:
     if parsed.get_backend_name() == "sqlite":
         return Database(_sqlite_engine(parsed))
     return Database(
-        create_async_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True)
+        create_async_engine(
+            parsed,
+            pool_pre_ping=True,
+            pool_size=10,
+            max_overflow=20,
+            hide_parameters=True,
+            # A server ahead of UTC could not read back the last day that it can hold.
+            connect_args={"options": "-c timezone=UTC"},
+        )
     )
 
 

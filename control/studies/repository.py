@@ -15,6 +15,7 @@ from control.studies.conditions import conditions_of
 from control.studies.query import StudyQuery
 
 UNROUTED_RANK = -1
+WAITING_RANK = 1
 
 
 class ObjectCount(NamedTuple):
@@ -68,12 +69,14 @@ async def modalities_of(session: AsyncSession, studies: Sequence[str]) -> Sequen
 
 
 async def object_counts(session: AsyncSession, studies: Sequence[str]) -> Sequence[ObjectCount]:
-    """Every object once, under the least finished of all its deliveries."""
+    """Every object once, under the least finished of all its deliveries.
+
+    Of a reception that was not told yet, nobody knows all destinations, so it never counts as delivered.
+    """
+    not_told = Instance.received_at.is_(None) & (func.coalesce(Delivery.unfinished, 0) < WAITING_RANK)
+    rank = case((not_told, WAITING_RANK), else_=func.coalesce(Delivery.unfinished, UNROUTED_RANK))
     each = (
-        select(
-            Instance.study_instance_uid.label("study"),
-            func.max(func.coalesce(Delivery.unfinished, UNROUTED_RANK)).label("unfinished"),
-        )
+        select(Instance.study_instance_uid.label("study"), func.max(rank).label("unfinished"))
         .outerjoin(Delivery, (Delivery.node_id == Instance.node_id) & (Delivery.instance_id == Instance.instance_id))
         .where(Instance.study_instance_uid.in_(studies))
         .group_by(Instance.study_instance_uid, _object(Instance.sop_instance_uid, Instance.instance_id))

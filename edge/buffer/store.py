@@ -26,6 +26,8 @@ from edge.buffer.transitions import Transition, take
 from edge.buffer.writer import Writer
 from edge.model import BufferCounts, ClaimedDelivery, OutboxEvent, RoutedInstance, SealedInstance
 
+WAKE_NOTE = "lanes.wake"
+"""Changes when a person wants resting destinations to be tried at once."""
 LEASE = timedelta(minutes=15)
 END_OF_TIME = 1 << 61
 ABSURD = 86_400_000_000

@@ -16,6 +16,7 @@ from edge.buffer import rows
 from edge.buffer.database import open_reader, open_writer, run
 from edge.buffer.seal import from_microseconds, to_microseconds
 from edge.buffer.states import DeliveryEvent, sources
+from edge.buffer.store import WAKE_NOTE
 from edge.buffer.transitions import Transition, take
 from edge.errors import IllegalTransition, SettingsError, UnknownInstance
 from edge.model import BufferCounts
@@ -105,6 +106,9 @@ class BufferView:
         if dry_run:
             return len(run(self._connection, "releasable_by_operator", **wanted))
         found = [row["id"] for row in run(self._connection, "releasable_by_operator", **wanted)]
+        with self._changing() as connection:
+            now = to_microseconds(datetime.now(UTC))
+            run(connection, "write_note", key=WAKE_NOTE, value=str(now), now=now)
         released = 0
         for start in range(0, len(found), CHANGES_TOGETHER):
             with self._changing() as connection:

@@ -112,13 +112,19 @@ class CStoreForwarder:
         peer = self._destination
         if self._interrupted.is_set():
             raise DestinationDown("this node is leaving it", hint="Nothing is to be done.")
-        association = self._ae.associate(
-            peer.host,
-            peer.port,
-            ae_title=peer.ae_title,
-            contexts=[build_context(UID(sop_class), [UID(syntax)]) for sop_class, syntax in offers],
-            evt_handlers=[(evt.EVT_CONN_OPEN, self._connected)],
-        )
+        try:
+            association = self._ae.associate(
+                peer.host,
+                peer.port,
+                ae_title=peer.ae_title,
+                contexts=[build_context(UID(sop_class), [UID(syntax)]) for sop_class, syntax in offers],
+                evt_handlers=[(evt.EVT_CONN_OPEN, self._connected)],
+            )
+        except OSError as error:
+            raise DestinationDown(
+                f"its address {peer.host} cannot be used: {error.strerror}",
+                hint="Check the name in the policy, and the name server of this machine.",
+            ) from error
         if association.is_established or association.rejected_contexts:
             return association  # a peer that accepts nothing that we offer has answered all the same
         if association.is_rejected:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from datetime import UTC, datetime
 
 import structlog
 
 from edge import metrics
-from edge.buffer.store import Buffer
+from edge.buffer.store import WAKE_NOTE, Buffer
 from edge.forward.base import DestinationDown, Forwarder, Outcome, TryLater
 from edge.forward.holding import RENEW_SECONDS, Holding, Unrecorded
 from edge.forward.retry import Backoff
@@ -146,7 +147,21 @@ class Lane:
             "destination.down", destination=self.name, reason=str(error), hint=error.hint, delay_s=round(pause, 1)
         )
         self._note(f"down since {self._down_since:%Y-%m-%dT%H:%MZ}: {error}")
-        self._stopping.wait(pause)
+        self._rest(pause)
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, unless a person asks to try again now."""
+        asked = self._wish()
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if self._stopping.wait(min(left, LOOK_AGAIN_SECONDS)) or self._wish() != asked:
+                return
+
+    def _wish(self) -> str | None:
+        try:
+            return self._buffer.note(WAKE_NOTE)
+        except Exception:
+            return None  # looking is not worth a lane
 
     def _note(self, value: str) -> None:
         try:

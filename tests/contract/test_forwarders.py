@@ -215,6 +215,12 @@ def test_more_kinds_than_one_association_can_name_are_sent_over_several(tmp_path
         assert len(pacs.received()) == 150
 
 
+def test_a_name_that_does_not_resolve_is_a_destination_that_is_down(buffer: Buffer) -> None:
+    destination = DicomDestination(name="d", host="no-such-host.invalid", port=104, ae_title="PACS")
+    with pytest.raises(DestinationDown, match=r"no-such-host\.invalid cannot be used"):
+        _deliver(CStoreForwarder(destination, buffer.spool), _queue(buffer, "1.2.1"))
+
+
 def test_nothing_that_answers_at_the_address_is_said(buffer: Buffer) -> None:
     port = free_port()
     destination = DicomDestination(name="d", host="127.0.0.1", port=port, ae_title="PACS")

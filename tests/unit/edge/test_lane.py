@@ -118,6 +118,30 @@ def test_while_the_destination_is_down_nothing_costs_a_try_and_the_reason_is_sai
     assert cleared.current() == ()
 
 
+def test_a_person_who_asks_ends_the_rest_of_a_lane(buffer: Buffer, tmp_path: Path) -> None:
+    down = True
+
+    def sulking(_uid: str) -> Outcome:
+        if down:
+            raise DestinationDown("it sulks", hint="Wait.")
+        return Accepted()
+
+    forwarder = FlakyForwarder(sulking)
+    lane = Lane("pacs", forwarder, buffer, HealthBoard(), Backoff(base=60, cap=60), batch=4)
+    lane.start()
+    deadline = time.monotonic() + 15
+    while not forwarder.tried:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    down = False
+    time.sleep(0.2)
+    assert BufferView(tmp_path).requeue(uid=None, destination="pacs", dry_run=False) == 0
+    while _waiting(buffer):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    lane.stop(5)
+
+
 def test_a_lane_that_stops_gives_back_what_it_has_not_tried(buffer: Buffer, tmp_path: Path) -> None:
     def slow(_uid: str) -> Outcome:
         time.sleep(0.3)
