@@ -54,7 +54,7 @@ class EdgeSettings(BaseModel):
     idle_timeout_seconds: int = Field(default=600, ge=1)
     """How long an open association may stay silent: examinations pause between series."""
     pdu_timeout_seconds: float = Field(default=30, gt=0)
-    """How long a peer may stay silent in the middle of a PDU; one that was cut off there will never go on."""
+    """How long a peer may stay silent in the middle of a PDU, and how long it has to open its association."""
     min_free_bytes: int = Field(default=512 << 20, ge=0)
     """Under this, new images are refused with 0xA700, so that the modality keeps them and the disk never fills."""
     lane_batch: int = Field(default=100, ge=1, le=1_000)

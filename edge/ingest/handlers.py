@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import socket
+import threading
+from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -16,28 +16,30 @@ from edge.buffer.part10 import FileMeta
 from edge.errors import SpoolError
 from edge.ingest import statuses
 from edge.ingest.custody import Custody
+from edge.ingest.wire import Oversized, guard
 from edge.model import AssociationFacts
 
 log = structlog.get_logger(__name__)
 _UID = re.compile(r"[0-9.]{1,64}")  # lenient on purpose: components with leading zeros are common and harmless
-
-
 UID_LIMIT = 64
+AE_TITLE_LIMIT = 16
 
 
 class _Fault(NamedTuple):
     """Why a request cannot be served."""
 
     reason: str
-    status: int
+    status: int | None
+    """None when no answer can be made, and the association has to end."""
     words: str
 
 
 class Handlers:
     """Binds one door's events to custody."""
 
-    def __init__(self, custody: Custody, pdu_timeout_seconds: float) -> None:
-        self._custody, self._pdu_timeout = custody, pdu_timeout_seconds
+    def __init__(self, custody: Custody, pdu_timeout_seconds: float, maximum_pdu_size: int) -> None:
+        self._custody, self._pdu_timeout, self._pdu_limit = custody, pdu_timeout_seconds, maximum_pdu_size
+        self._telling = threading.Lock()
 
     def bindings(self) -> list[Any]:
         """What to give to `AE.start_server`."""
@@ -94,7 +96,11 @@ class Handlers:
         command = event.message.command_set
         if command.get("CommandField") != 0x0001:
             return
-        fault = _fault(str(command.get("AffectedSOPClassUID") or ""), str(command.get("AffectedSOPInstanceUID") or ""))
+        fault = _fault(
+            command.get("MessageID"),
+            str(command.get("AffectedSOPClassUID") or ""),
+            str(command.get("AffectedSOPInstanceUID") or ""),
+        )
         if fault is None:
             return
         metrics.INSTANCES_REFUSED.labels(reason=fault.reason).inc()
@@ -104,17 +110,28 @@ class Handlers:
             calling_ae_title=facts_of(event.assoc).calling_ae_title,
             hint=f"{fault.words} The sender keeps its copy. Mend the sender.",
         )
+        # Without them the library takes the request for none and leaves it alone; with them, it would choke.
+        for keyword in ("AffectedSOPClassUID", "AffectedSOPInstanceUID"):
+            command.pop(keyword, None)
+        if fault.status is None or not isinstance(command.get("MessageID"), int):
+            event.assoc.abort(block=False)
+            return
         answer = C_STORE()
-        answer.MessageIDBeingRespondedTo = command.get("MessageID", 1)
+        answer.MessageIDBeingRespondedTo = command.MessageID
         answer.Status = fault.status
-        # Without it the library takes the request for none and leaves it alone; with it, it would choke.
-        command.pop("AffectedSOPInstanceUID", None)
         event.assoc.dimse.send_msg(answer, event.message.context_id)
 
     def on_open(self, event: Any) -> None:
-        """A TCP connection came in; it is nothing yet. The library itself never gives up inside a PDU."""
-        event.assoc.skerry_established = False
-        event.assoc.dul.socket.socket.settimeout(self._pdu_timeout)
+        """A TCP connection came in; it is nothing yet."""
+        association = event.assoc
+        association.skerry_established = association.skerry_told = False
+        guard(
+            association,
+            seconds=self._pdu_timeout,
+            limit=self._pdu_limit,
+            broken=partial(self._broken, association),
+            over=partial(self._over, association),
+        )
 
     def on_established(self, event: Any) -> None:
         """The peer speaks DICOM."""
@@ -122,31 +139,59 @@ class Handlers:
         metrics.OPEN_ASSOCIATIONS.inc()
 
     def on_close(self, event: Any) -> None:
-        """Count connections that never became an association, and objects that never became whole."""
-        partial = event.assoc.dimse.message
-        if partial is not None and getattr(partial, "encoded_command_set", None):
+        """Count objects that never became whole, and let the thread of a connection that became nothing go."""
+        partial_object = event.assoc.dimse.message
+        if partial_object is not None and getattr(partial_object, "encoded_command_set", None):
             metrics.PARTIAL_OBJECTS.inc()
             log.warning(
                 "ingest.partial_object_discarded",
                 calling_ae_title=facts_of(event.assoc).calling_ae_title,
                 hint="The association ended inside an object; the peer got no success for it and keeps it.",
             )
-        if not getattr(event.assoc, "skerry_established", False):
-            metrics.ASSOCIATIONS.labels(outcome="never-established").inc()
-            log.info("ingest.not_dicom", peer_address=event.address[0] if event.address else "")
+        if not event.assoc.skerry_established:
             # The library's thread would wait for a request of this dead connection until its timer ends.
             event.assoc.dul.to_user_queue.put(None)
 
     def _ended(self, event: Any, outcome: str) -> None:
+        self._tell(event.assoc, outcome)
+
+    def _broken(self, association: Any, error: Exception) -> None:
+        """The peer sent what is no DICOM. Only the kind of error is said: its words may hold values of the peer."""
+        facts = facts_of(association)
+        log.warning(
+            "ingest.protocol_error",
+            error=type(error).__name__,
+            calling_ae_title=facts.calling_ae_title,
+            peer_address=facts.peer_address,
+            hint="The peer sent a PDU larger than it was told to. Mend the sender."
+            if isinstance(error, Oversized)
+            else "The peer sent bytes that are no DICOM message. Its association ended; no other did.",
+        )
+        self._tell(association, "protocol-error")
+
+    def _over(self, association: Any) -> None:
+        """The connection's thread ends: whatever has not been told yet, is told now."""
+        if not association.skerry_established and not association.skerry_told:
+            log.info("ingest.not_dicom", peer_address=facts_of(association).peer_address)
+        self._tell(association, "aborted" if association.skerry_established else "never-established")
+
+    def _tell(self, association: Any, outcome: str) -> None:
+        """Count how a connection ended: once, by what was known first."""
+        with self._telling:  # a connection has two threads, and both may see its end
+            if association.skerry_told:
+                return
+            association.skerry_told = True
         metrics.ASSOCIATIONS.labels(outcome=outcome).inc()
-        if getattr(event.assoc, "skerry_established", False):
+        if association.skerry_established:
             metrics.OPEN_ASSOCIATIONS.dec()
             log.info(
-                "ingest.association_ended", outcome=outcome, calling_ae_title=facts_of(event.assoc).calling_ae_title
+                "ingest.association_ended", outcome=outcome, calling_ae_title=facts_of(association).calling_ae_title
             )
 
 
-def _fault(sop_class_uid: str, sop_instance_uid: str) -> _Fault | None:
+def _fault(message_id: object, sop_class_uid: str, sop_instance_uid: str) -> _Fault | None:
+    if message_id is None or message_id == "":
+        return _Fault("no-message-id", None, "The C-STORE request has no Message ID to answer to.")
     if not sop_instance_uid:
         words = "The C-STORE request names no SOP Instance UID."
         return _Fault("no-sop-instance-uid", statuses.INVALID_SOP_INSTANCE, words)
@@ -159,21 +204,17 @@ def _fault(sop_class_uid: str, sop_instance_uid: str) -> _Fault | None:
     return None
 
 
-def cut(association: Any) -> None:
-    """End this connection now, whatever the peer and the library's threads are doing with it."""
-    connection = association.dul.socket.socket if association.dul.socket else None
-    if connection is not None:
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
-        connection.close()
-
-
 def facts_of(assoc: Any) -> AssociationFacts:
     """Who is at the other end of this association."""
+    primitive = assoc.requestor.primitive
     return AssociationFacts(
-        calling_ae_title=str(assoc.requestor.ae_title or "").strip(),
-        called_ae_title=str(assoc.requestor.primitive.called_ae_title or "").strip()
-        if assoc.requestor.primitive
-        else "",
+        calling_ae_title=_title(assoc.requestor.ae_title),
+        called_ae_title=_title(primitive.called_ae_title if primitive else None),
         peer_address=str(assoc.requestor.address or ""),
     )
+
+
+def _title(value: object) -> str:
+    """An AE title as it may stand in a log: printable ASCII, at most 16 characters (PS3.5 section 6.2)."""
+    shown = "".join(one if one.isascii() and one.isprintable() else "?" for one in str(value or ""))
+    return shown.strip()[:AE_TITLE_LIMIT]

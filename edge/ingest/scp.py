@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -13,7 +14,8 @@ from pynetdicom.transport import AssociationServer
 
 from edge import metrics
 from edge.ingest.custody import Custody
-from edge.ingest.handlers import Handlers, cut
+from edge.ingest.handlers import Handlers
+from edge.ingest.wire import cut
 from edge.settings import EdgeSettings, cannot_listen
 
 log = structlog.get_logger(__name__)
@@ -24,8 +26,7 @@ _config.USE_SHORT_DIMSE_AET = False
 _config.LOG_HANDLER_LEVEL = "none"
 # The library's backlog of five makes the sixth modality of a burst wait a second for its SYN to be sent again.
 AssociationServer.request_queue_size = 128
-
-
+MAXIMUM_PDU_SIZE = 1 << 18
 ABORT_SECONDS = 0.2
 HALF_OPEN_FACTOR = 4
 """Connections that are no association yet may be so many times the limit of associations."""
@@ -36,8 +37,9 @@ class _Entity(AE):
 
     @property
     def active_associations(self) -> list[Any]:
-        """The established ones (pynetdicom 3.0.4 compares their number with `maximum_associations`)."""
-        return [association for association in self.connections() if association.is_established]
+        """The established ones, and the one whose thread asks (pynetdicom 3.0.4: `ACSE._negotiate_as_acceptor`)."""
+        asking = threading.current_thread()
+        return [one for one in self.connections() if one.is_established or one is asking]
 
     def connections(self) -> list[Any]:
         """Every connection that a thread serves, established or not."""
@@ -49,11 +51,11 @@ class DicomDoor:
 
     def __init__(self, settings: EdgeSettings, custody: Custody) -> None:
         self._settings = settings
-        self._handlers = Handlers(custody, settings.pdu_timeout_seconds)
+        self._handlers = Handlers(custody, settings.pdu_timeout_seconds, MAXIMUM_PDU_SIZE)
         self._ae = _Entity(ae_title=settings.ae_title)
         self._ae.maximum_associations = settings.max_associations
-        self._ae.maximum_pdu_size = 1 << 18
-        self._ae.acse_timeout = 30
+        self._ae.maximum_pdu_size = MAXIMUM_PDU_SIZE
+        self._ae.acse_timeout = settings.pdu_timeout_seconds
         self._ae.network_timeout = settings.idle_timeout_seconds
         self._ae.dimse_timeout = settings.idle_timeout_seconds
         self._ae.add_supported_context(Verification, AllTransferSyntaxes[:4])
