@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -107,6 +108,27 @@ def test_sigterm_ends_a_node_within_ten_seconds_with_work_in_its_hands(tmp_path:
         took = time.monotonic() - started
         assert took < 10
         assert [one["sop_instance_uid"] for one in edge.ask("queue")] == ["1.2.3.1"]
+
+
+HANGING = """\
+import time
+from edge.cli import main, run
+from edge.node import Node
+run.STOP_SECONDS = 1.0
+Node.stop = lambda self: time.sleep(60)
+main()
+"""
+
+
+def test_a_stop_that_hangs_is_ended_and_says_so_with_its_exit_code(tmp_path: Path) -> None:
+    words = ["run", "--data-dir", str(tmp_path / "node"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    with subprocess.Popen([sys.executable, "-c", HANGING, *words], stdout=subprocess.PIPE, text=True) as node:
+        assert node.stdout is not None
+        assert node.stdout.readline().startswith("ready ")
+        started = time.monotonic()
+        node.send_signal(signal.SIGTERM)
+        assert node.wait(timeout=10) == 1
+        assert 0.9 < time.monotonic() - started < 5
 
 
 def test_commands_work_beside_a_node_that_does_not_run(tmp_path: Path) -> None:
