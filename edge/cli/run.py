@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -64,19 +65,24 @@ def run(
         flags={"data_dir": data_dir, "listen": listen, "http": http, "ae_title": ae_title},
     )
     stopping = threading.Event()
+    threading.Thread(target=_end_what_hangs, args=(stopping,), daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     node = Node(settings, local_policy(policy, to))
     dicom, local_http = node.start()
     print(f"ready dicom={dicom[0]}:{dicom[1]} http={local_http[0]}:{local_http[1]}", flush=True)
     stopping.wait()
-    watchdog = threading.Timer(STOP_SECONDS, os._exit, (1,))
-    watchdog.daemon = True
-    watchdog.start()
     node.stop()
     # What is left are library threads that may sit in a connect; everything of ours is settled and closed.
     sys.stdout.flush()
     os._exit(0)
+
+
+def _end_what_hangs(stopping: threading.Event) -> None:
+    """End the process a while after it was asked to, be it in the middle of its start."""
+    stopping.wait()
+    time.sleep(STOP_SECONDS)
+    os._exit(1)
 
 
 def local_policy(policy: Path | None, to: list[str] | None) -> Policy | None:

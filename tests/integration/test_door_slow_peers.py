@@ -212,8 +212,8 @@ def test_an_established_peer_may_be_silent_between_pdus_and_slow_within_one(edge
     with _associated(edge) as peer:
         time.sleep(2)
         request = _store_request(_command())
-        for start in range(0, len(request), 40):
-            peer.sendall(request[start : start + 40])
+        for start in range(0, len(request), 250):
+            peer.sendall(request[start : start + 250])
             time.sleep(0.4)
         assert _status(peer) == 0x0000
 

@@ -115,19 +115,27 @@ import time
 from edge.cli import main, run
 from edge.node import Node
 run.STOP_SECONDS = 1.0
-Node.stop = lambda self: time.sleep(60)
+def hang(self):
+    print("hangs", flush=True)
+    time.sleep(60)
+Node.{step} = hang
 main()
 """
 
 
-def test_a_stop_that_hangs_is_ended_and_says_so_with_its_exit_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("step", "line"), [("stop", "ready "), ("start", "hangs")])
+def test_a_node_that_hangs_is_ended_soon_after_the_signal(tmp_path: Path, step: str, line: str) -> None:
     words = ["run", "--data-dir", str(tmp_path / "node"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-    with subprocess.Popen([sys.executable, "-c", HANGING, *words], stdout=subprocess.PIPE, text=True) as node:
+    program = [sys.executable, "-c", HANGING.format(step=step), *words]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as node:
         assert node.stdout is not None
-        assert node.stdout.readline().startswith("ready ")
+        assert node.stdout.readline().startswith(line)
         started = time.monotonic()
         node.send_signal(signal.SIGTERM)
-        assert node.wait(timeout=10) == 1
+        try:
+            assert node.wait(timeout=10) == 1
+        finally:
+            node.kill()
         assert 0.9 < time.monotonic() - started < 5
 
 
