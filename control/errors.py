@@ -5,8 +5,7 @@
     ├── NotFound
     │   ├── UnknownSite, UnknownNode, UnknownPolicyVersion, UnknownStudy
     ├── Conflict
-    │   ├── NameTaken               a site, node, user or key of this name exists
-    │   └── CertificateMismatch     a renewal for a node by a certificate that is not its present one
+    │   └── NameTaken               a site, node, user or key of this name exists
     ├── Invalid
     │   ├── InvalidName, InvalidCsr, InvalidCursor, InvalidQuery
     │   ├── InvalidPolicy           carries its diagnostics
@@ -87,12 +86,6 @@ class NameTaken(Conflict):
     """This name is taken."""
 
     hint = "Choose another name."
-
-
-class CertificateMismatch(Conflict):
-    """The node's key is not the one that was enrolled."""
-
-    hint = "Enrol the box again with a fresh token."
 
 
 class Invalid(ControlError):

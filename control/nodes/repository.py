@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control.nodes.clones import Boot, BootHistory
@@ -55,11 +55,6 @@ async def with_report(session: AsyncSession, node_id: str) -> tuple[Node, NodeRe
 async def report_of(session: AsyncSession, node_id: str) -> NodeReport | None:
     """The newest report of a node."""
     return await session.get(NodeReport, node_id)
-
-
-async def living_count(session: AsyncSession) -> int:
-    """How many nodes are enrolled and not revoked."""
-    return await session.scalar(select(func.count()).select_from(Node).where(Node.revoked_at.is_(None))) or 0
 
 
 def store_report(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import socket
-import time
 
 LOOPBACK = "127.0.0.1"
 
@@ -35,16 +34,6 @@ def is_open(port: int) -> bool:
         probe.settimeout(1)
         # A connection to itself (same port on both ends) is no listener.
         return probe.connect_ex((LOOPBACK, port)) == 0 and probe.getsockname() != probe.getpeername()
-
-
-def wait_until_open(port: int, *, seconds: float) -> bool:
-    """Whether the port accepted a connection within the time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if is_open(port):
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def _can_bind(port: int) -> bool:
