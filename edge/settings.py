@@ -1,24 +1,41 @@
 """The settings of a node: read once, frozen, passed in. Flag beats environment beats file beats default.
 
 An unknown key is an error wherever it stands: in the file, or in an environment variable that starts with
-`SKERRY_EDGE_`.
+`SKERRY_EDGE_`. The class is a plain dataclass: the processes of a node get settings that were validated already, and
+pydantic, which validates them, costs each process that loads it 20 MB.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
+import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from annotated_types import Ge, Gt, Le
 
 from edge.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "SKERRY_EDGE_"
 _ENDPOINT = re.compile(r"^(?P<host>[^:\s]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})$")
+
+
+class Checked:
+    """Marks a type whose values must pass a check of ours: pydantic's AfterValidator, without loading pydantic."""
+
+    def __init__(self, check: Callable[[str], str]) -> None:
+        self._check = check
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """What pydantic asks when it builds the validator."""
+        from pydantic_core.core_schema import no_info_after_validator_function
+
+        return no_info_after_validator_function(self._check, handler(source))
 
 
 def _endpoint(value: str) -> str:
@@ -34,14 +51,13 @@ def _ae_title(value: str) -> str:
     return value.strip()
 
 
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-AETitle = Annotated[str, AfterValidator(_ae_title)]
+Endpoint = Annotated[str, Checked(_endpoint)]
+AETitle = Annotated[str, Checked(_ae_title)]
 
 
-class EdgeSettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class EdgeSettings:
     """Everything that can be set on a node."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data_dir: Path
     listen: Endpoint = "0.0.0.0:11112"
@@ -49,18 +65,40 @@ class EdgeSettings(BaseModel):
     http: Endpoint = "127.0.0.1:8042"
     """Health and metrics, for this machine unless somebody decides otherwise."""
     ae_title: AETitle = "SKERRY"
-    max_associations: int = Field(default=200, ge=1, le=10_000)
+    max_associations: Annotated[int, Ge(1), Le(10_000)] = 200
     """A modality farm opens tens; the limit keeps a broken peer from taking every thread."""
-    idle_timeout_seconds: int = Field(default=600, ge=1)
+    idle_timeout_seconds: Annotated[int, Ge(1)] = 600
     """How long an open association may stay silent: examinations pause between series."""
-    pdu_timeout_seconds: float = Field(default=30, gt=0)
+    pdu_timeout_seconds: Annotated[float, Gt(0)] = 30
     """How long a peer may stay silent in the middle of a PDU, and how long it has to open its association."""
-    min_free_bytes: int = Field(default=512 << 20, ge=0)
+    min_free_bytes: Annotated[int, Ge(0)] = 512 << 20
     """Under this, new images are refused with 0xA700, so that the modality keeps them and the disk never fills."""
-    lane_batch: int = Field(default=100, ge=1, le=1_000)
+    lane_batch: Annotated[int, Ge(1), Le(1_000)] = 100
     """Deliveries that one association carries before the lane looks at the queue again."""
-    retry_cap_seconds: float = Field(default=60.0, gt=0)
+    retry_cap_seconds: Annotated[float, Gt(0)] = 60.0
     """The longest pause between two tries; there is no limit on their number."""
+    ingest_processes: Annotated[int, Ge(0), Le(64)] = 0
+    """Processes that receive; 0 takes one for each core, and two at most."""
+    forward_processes: Annotated[int, Ge(1), Le(64)] = 1
+    """Processes that deliver; each has its share of the destinations."""
+    stall_seconds: Annotated[float, Ge(1)] = 30.0
+    """A process of the node that shows no progress for so long is killed and started again."""
+
+    def receiving(self) -> int:
+        """How many processes receive."""
+        return self.ingest_processes or min(2, len(os.sched_getaffinity(0)))
+
+
+def to_json(settings: EdgeSettings) -> str:
+    """Settings as another process of the node can read them."""
+    values = {one.name: getattr(settings, one.name) for one in fields(settings)}
+    return json.dumps(values, default=str)
+
+
+def from_json(text: str) -> EdgeSettings:
+    """What `to_json` wrote, believed as it stands: it was validated before it was written."""
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(text).items()}
+    return EdgeSettings(**{**values, "data_dir": Path(values["data_dir"])})
 
 
 def load_settings(*, config: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]) -> EdgeSettings:
@@ -69,6 +107,8 @@ def load_settings(*, config: Path | None, environment: Mapping[str, str], flags:
     Raises:
         SettingsError: an unknown key, a value of the wrong kind, or a file that cannot be read; says which.
     """
+    from pydantic import TypeAdapter, ValidationError
+
     values: dict[str, Any] = {}
     if config is not None:
         values.update(_from_file(config))
@@ -79,13 +119,18 @@ def load_settings(*, config: Path | None, environment: Mapping[str, str], flags:
             values[key] = text
     values.update({key: value for key, value in flags.items() if value is not None})
     try:
-        return EdgeSettings.model_validate(values)
+        return TypeAdapter(EdgeSettings).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
             f"{where}: {first['msg'].removeprefix('Value error, ')}", hint="Mend it and start again."
         ) from error
+
+
+def defaults() -> dict[str, Any]:
+    """Every setting with its default; `dataclasses.MISSING` where one must be given."""
+    return {one.name: one.default for one in fields(EdgeSettings)}
 
 
 def cannot_listen(endpoint: str, error: OSError) -> SettingsError:
@@ -109,7 +154,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _refuse_unknown(key: str, where: str) -> None:
-    known = EdgeSettings.model_fields
+    known = defaults()
     if key in known:
         return
     close = difflib.get_close_matches(key, known, n=1)

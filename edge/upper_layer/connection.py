@@ -100,8 +100,10 @@ class Connection:
         except OSError:
             raise PeerGone from None
 
-    def cut(self) -> None:
-        """Wake the thread that is blocked here; may be called from any thread."""
+    def abort(self, last_word: bytes) -> None:
+        """Wake the thread that is blocked here, with a word for the peer; may be called from any thread."""
+        with contextlib.suppress(OSError):
+            self._sock.send(last_word, socket.MSG_DONTWAIT)
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 

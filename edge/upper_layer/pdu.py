@@ -52,6 +52,17 @@ def rejection(result: int, source: int, reason: int) -> bytes:
     return HEADER.pack(ASSOCIATE_RJ, 4) + bytes((0, result, source, reason))
 
 
+def command_pdus(context_id: int, raw: bytes, longest: int) -> bytes:
+    """The P-DATA-TF PDUs of a command set, none longer than the peer takes (PS3.8 9.3.5); 0 means any length."""
+    room = max((longest or 1 << 16) - 6, 2)
+    parts = []
+    for at in range(0, len(raw), room):
+        piece = raw[at : at + room]
+        control = COMMAND | (LAST if at + room >= len(raw) else 0)
+        parts.append(P_DATA_HEADER.pack(P_DATA_TF, len(piece) + 6, len(piece) + 2, context_id, control) + piece)
+    return b"".join(parts)
+
+
 def read_request(body: bytes | bytearray | memoryview) -> AssociationRequest:
     """Read the head of an A-ASSOCIATE-RQ, without its header of six bytes.
 

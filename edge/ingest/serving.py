@@ -1,0 +1,70 @@
+"""One association, in one thread: C-STORE to custody, everything else to the library's services."""
+
+from __future__ import annotations
+
+import structlog
+
+from edge import metrics
+from edge.ingest import statuses
+from edge.ingest.custody_next import Custody
+from edge.ingest.storing import Storing
+from edge.model import AssociationFacts
+from edge.upper_layer import command, pdu
+from edge.upper_layer.connection import Connection
+from edge.upper_layer.ends import AssociationEnded, ProtocolBroken
+from edge.upper_layer.messages import Messages
+from edge.upper_layer.negotiation import Negotiated, Negotiator
+from edge.upper_layer.services import Services, verification
+
+log = structlog.get_logger(__name__)
+
+
+class Serving:
+    """Serves one association to its end."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        request: bytes,
+        facts: AssociationFacts,
+        *,
+        custody: Custody,
+        negotiator: Negotiator,
+        longest_pdu: int,
+    ) -> None:
+        self._connection, self._request, self._facts = connection, request, facts
+        self._custody, self._negotiator, self._longest_pdu = custody, negotiator, longest_pdu
+
+    def run(self) -> AssociationEnded:
+        """Serve until the association ends; how it ended."""
+        try:
+            agreed = self._negotiator.negotiate(self._request)
+            self._connection.send(agreed.answer)
+            metrics.OPEN_ASSOCIATIONS.inc()
+            try:
+                self._serve(agreed)
+            finally:
+                metrics.OPEN_ASSOCIATIONS.dec()
+        except AssociationEnded as end:
+            return end
+        except Exception as error:
+            log.exception("ingest.failed", error=type(error).__name__)
+        return ProtocolBroken("failed", pdu.NOT_SPECIFIED, "A fault of this node; its log has the trace.")
+
+    def _serve(self, agreed: Negotiated) -> None:
+        messages = Messages(self._connection, agreed.contexts, self._longest_pdu)
+        storing = Storing(self._connection, messages, self._custody, self._facts, agreed.peer_maximum_length)
+        services: Services | None = None
+        while True:
+            message = messages.next_command()
+            try:
+                elements = command.read(message.raw)
+            except command.BadCommand as error:
+                raise ProtocolBroken("bad-command-set") from error
+            if command.number(elements, command.FIELD) == command.C_STORE_RQ:
+                storing.serve(message.context_id, agreed.contexts[message.context_id], elements)
+                continue
+            if services is None:
+                services = Services(self._negotiator, self._request, messages, self._connection.send)
+                services.bind(verification(lambda: statuses.SUCCESS))
+            services.serve(message)
