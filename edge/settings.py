@@ -38,6 +38,20 @@ class Checked:
         return no_info_after_validator_function(self._check, handler(source))
 
 
+class Listed:
+    """Marks a type whose values may also come as one text with commas: an environment variable has no lists."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """What pydantic asks when it builds the validator."""
+        from pydantic_core.core_schema import no_info_before_validator_function
+
+        return no_info_before_validator_function(_split, handler(source))
+
+
+def _split(value: object) -> object:
+    return tuple(filter(None, (one.strip() for one in value.split(",")))) if isinstance(value, str) else value
+
+
 def _endpoint(value: str) -> str:
     match = _ENDPOINT.match(value)
     if match is None or int(match["port"]) > 65535:
@@ -53,6 +67,8 @@ def _ae_title(value: str) -> str:
 
 Endpoint = Annotated[str, Checked(_endpoint)]
 AETitle = Annotated[str, Checked(_ae_title)]
+Texts = Annotated[tuple[str, ...], Listed()]
+AETitles = Annotated[tuple[AETitle, ...], Listed()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +83,22 @@ class EdgeSettings:
     ae_title: AETitle = "SKERRY"
     max_associations: Annotated[int, Ge(1), Le(10_000)] = 200
     """A modality farm opens tens; the limit keeps a broken peer from taking every thread."""
+    max_associations_per_peer: Annotated[int, Ge(0)] = 100
+    """Of one address and calling AE title; 0 is without limit. One that leaks associations shuts out only itself."""
+    require_called_ae_title: bool = False
+    """Whether a caller must name this node's AE title."""
+    allow_calling: AETitles = ()
+    """AE titles that may call; none named: everybody."""
+    allow_networks: Texts = ()
+    """Networks that may call; none named: everybody."""
+    proxy_from: Texts = ()
+    """Balancers whose connections begin with a PROXY header; from anybody else it would be a forged address."""
+    artim_timeout_seconds: Annotated[float, Gt(0)] = 30
+    """How long a connection may take to become an association (PS3.8 section 9.1.5)."""
+    dimse_timeout_seconds: Annotated[float, Gt(0)] = 60
+    """How long a peer may pause between two PDUs of one object."""
+    max_pdu_bytes: Annotated[int, Ge(0)] = 256 << 10
+    """The longest PDU that peers are told to send; 0 is without limit."""
     idle_timeout_seconds: Annotated[int, Ge(1)] = 600
     """How long an open association may stay silent: examinations pause between series."""
     pdu_timeout_seconds: Annotated[float, Gt(0)] = 30
@@ -97,8 +129,10 @@ def to_json(settings: EdgeSettings) -> str:
 
 def from_json(text: str) -> EdgeSettings:
     """What `to_json` wrote, believed as it stands: it was validated before it was written."""
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(text).items()}
-    return EdgeSettings(**{**values, "data_dir": Path(values["data_dir"])})
+    values: dict[str, Any] = json.loads(text)
+    values.update({key: tuple(value) for key, value in values.items() if isinstance(value, list)})
+    values["data_dir"] = Path(values["data_dir"])
+    return EdgeSettings(**values)
 
 
 def load_settings(*, config: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]) -> EdgeSettings:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import SettingsError
-from edge.settings import load_settings
+from edge.settings import from_json, load_settings, to_json
 
 
 def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> None:
@@ -46,3 +46,15 @@ def test_a_misspelt_environment_variable_is_refused_with_a_suggestion(tmp_path: 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         load_settings(config=tmp_path / "none.toml", environment={}, flags={"data_dir": tmp_path})
+
+
+def test_a_list_in_a_variable_has_commas(tmp_path: Path) -> None:
+    environment = {"SKERRY_EDGE_ALLOW_CALLING": "CT1, MR1"}
+    settings = load_settings(config=None, environment=environment, flags={"data_dir": tmp_path})
+    assert settings.allow_calling == ("CT1", "MR1")
+
+
+def test_another_process_reads_the_same_settings(tmp_path: Path) -> None:
+    flags = {"data_dir": tmp_path, "allow_networks": ["10.0.0.0/8"], "retry_cap_seconds": 2.5}
+    settings = load_settings(config=None, environment={}, flags=flags)
+    assert from_json(to_json(settings)) == settings
