@@ -42,8 +42,7 @@ def data_set(uid: str = "1.2.3.4", sop_class: str = CT, body: bytes = b"\x00" * 
 def take(buffer: Buffer, uid: str = "1.2.3.4", content: bytes | None = None, **kinds: str) -> SealedInstance:
     """Take one instance into custody."""
     reception = buffer.receive(meta(uid, **kinds))
-    reception.write(data_set(uid) if content is None else content)
-    return reception.seal()
+    return reception.seal((data_set(uid) if content is None else content,))
 
 
 def routed(sealed: SealedInstance, *destinations: str) -> RoutedInstance:

@@ -18,9 +18,9 @@ from edge.buffer.named_sql import load_queries
 from edge.errors import SettingsError
 
 APPLICATION_ID = 0x534B5259  # "SKRY"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_MS = 5_000
-_QUERIES = load_queries("queries.sql")
+_QUERIES = load_queries("queries.sql") | load_queries("deliveries.sql")
 
 Row = dict[str, Any]
 
@@ -92,10 +92,10 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
     application = connection.pragma("application_id")
     if version == SCHEMA_VERSION and application == APPLICATION_ID:
         return
-    if version > SCHEMA_VERSION or application not in (0, APPLICATION_ID):
+    if version not in (0, SCHEMA_VERSION) or application not in (0, APPLICATION_ID):
         raise SettingsError(
             f"{path.name} is not a buffer database of this release (application {application:#x}, schema {version})",
-            hint="Run the release that wrote it, or move it away and run `skerry-edge rebuild`.",
+            hint="Run the release that wrote it until its queue is empty, or `skerry-edge rebuild` to index the spool.",
         )
     schema = resources.files("edge.buffer").joinpath("schema.sql").read_text(encoding="utf-8")
     connection.execute("BEGIN IMMEDIATE")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 from edge.model import AssociationFacts
 
@@ -33,13 +34,19 @@ class FileMeta:
 
 def encode_meta(meta: FileMeta) -> bytes:
     """`DICM` and the file meta group, ready to stand behind the preamble."""
-    facts = meta.facts
-    elements = b"".join(
+    before, after = _frame(meta.sop_class_uid, meta.transfer_syntax_uid, meta.facts)
+    instance = _element(_SOP_INSTANCE, b"UI", _uid(meta.sop_instance_uid))
+    length = len(before) + len(instance) + len(after)
+    return PREFIX + _element(0x0000, b"UL", struct.pack("<I", length)) + before + instance + after
+
+
+@lru_cache(maxsize=512)
+def _frame(sop_class_uid: str, transfer_syntax_uid: str, facts: AssociationFacts) -> tuple[bytes, bytes]:
+    """What stands before and behind the SOP Instance UID: the same for all instances of an association and class."""
+    before = _element(0x0001, b"OB", b"\x00\x01") + _element(_SOP_CLASS, b"UI", _uid(sop_class_uid))
+    after = b"".join(
         (
-            _element(0x0001, b"OB", b"\x00\x01"),
-            _element(_SOP_CLASS, b"UI", _uid(meta.sop_class_uid)),
-            _element(_SOP_INSTANCE, b"UI", _uid(meta.sop_instance_uid)),
-            _element(_TRANSFER_SYNTAX, b"UI", _uid(meta.transfer_syntax_uid)),
+            _element(_TRANSFER_SYNTAX, b"UI", _uid(transfer_syntax_uid)),
             _element(0x0012, b"UI", _uid(IMPLEMENTATION_CLASS_UID)),
             _element(0x0013, b"SH", _text(IMPLEMENTATION_VERSION_NAME)),
             _element(0x0016, b"AE", _text(facts.calling_ae_title)),
@@ -48,7 +55,7 @@ def encode_meta(meta: FileMeta) -> bytes:
             _element(_SENDING_ADDRESS, b"UR", _text(f"dicom:{facts.peer_address}")),
         )
     )
-    return PREFIX + _element(0x0000, b"UL", struct.pack("<I", len(elements))) + elements
+    return before, after
 
 
 def decode_meta(raw: bytes) -> FileMeta | None:

@@ -27,24 +27,9 @@ INSERT INTO delivery (instance, destination, state, changed_at) VALUES (:instanc
 -- add_event: the outbox tells the control plane what the same transaction changed
 INSERT INTO outbox (kind, occurred_at, body) VALUES (:kind, :now, :body);
 
--- elapse_backoff: waiting deliveries whose time has come are due
-UPDATE delivery SET state = :target, changed_at = :now
-WHERE destination = :destination AND state IN (SELECT value FROM json_each(:sources))
-  AND (not_before <= :now OR not_before > :absurd); -- a time far ahead was written by a clock that was wrong
-
--- expire_leases: a sender that died gives its deliveries back
-UPDATE delivery SET state = :target, changed_at = :now
-WHERE state IN (SELECT value FROM json_each(:sources)) AND (lease_until <= :now OR lease_until > :absurd);
-
 -- renew_leases: a sender that still works keeps what it holds, and what ran out while it worked; no new attempt
 UPDATE delivery SET state = :target, lease_until = :lease_until
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN (SELECT value FROM json_each(:sources));
-
--- claim: the oldest due deliveries of one destination, under a lease; what failed before goes behind what is new
-UPDATE delivery SET state = :target, attempts = attempts + 1, lease_until = :lease_until, changed_at = :now
-WHERE id IN (SELECT id FROM delivery WHERE destination = :destination AND state IN (SELECT value FROM json_each(:sources))
-             ORDER BY attempts, id LIMIT :limit)
-RETURNING id;
 
 -- claimed: what a lane needs of the deliveries that it holds
 SELECT instance.*, delivery.id AS delivery_id, delivery.destination, delivery.attempts FROM delivery
@@ -153,3 +138,63 @@ UPDATE instance SET released_at = :now WHERE id = :id;
 -- known_ids: which of these instances have a row
 SELECT instance_id, released_at IS NULL AS held FROM instance
 WHERE instance_id IN (SELECT value FROM json_each(:ids));
+
+-- occupied: which of these slots an instance lies in
+SELECT substr(instance_id, 1, 16) AS slot, instance_id FROM instance
+WHERE vacated = 0 AND substr(instance_id, 1, 16) IN (SELECT value FROM json_each(:slots));
+
+-- displaced: another instance lies where these lay, so they are not there any more
+UPDATE instance SET vacated = 1
+WHERE vacated = 0 AND substr(instance_id, 1, 16) IN (SELECT value FROM json_each(:slots))
+RETURNING instance_id;
+
+-- leaving: released, and still in their slots
+SELECT id, instance_id FROM instance WHERE released_at IS NOT NULL AND vacated = 0 LIMIT :limit;
+
+-- vacate: nothing of it is in its slot any more
+UPDATE instance SET vacated = 1 WHERE id = :id;
+
+-- free_slot: a wiped slot is anybody's
+INSERT INTO free_slot (slot, size, generation) VALUES (:slot, :size, :generation)
+ON CONFLICT (slot) DO UPDATE SET size = excluded.size, generation = excluded.generation, owner = NULL;
+
+-- occupy_slot: an instance lies in it now
+DELETE FROM free_slot WHERE slot = :slot AND generation < :generation;
+
+-- forget_slot: there is no such file
+DELETE FROM free_slot WHERE slot = :slot;
+
+-- has_free_slots: whether a slot of this size is to be had
+SELECT 1 AS one FROM free_slot WHERE size = :size AND owner IS NULL LIMIT 1;
+
+-- claim_slots: these slots are one process' own until an instance lies in them
+UPDATE free_slot SET owner = :owner
+WHERE slot IN (SELECT slot FROM free_slot WHERE size = :size AND owner IS NULL LIMIT :limit)
+RETURNING slot, generation;
+
+-- give_slots_back: nobody's again
+UPDATE free_slot SET owner = NULL WHERE slot IN (SELECT value FROM json_each(:slots));
+
+-- owned_slots: slots that may hold something that the index does not know
+SELECT slot, size, generation, owner FROM free_slot WHERE owner IS NOT NULL ORDER BY slot;
+
+-- free_among: which of these slots hold nothing
+SELECT slot, size, generation, owner FROM free_slot WHERE slot IN (SELECT value FROM json_each(:slots));
+
+-- free_bytes: how much of the disk waits in empty slots
+SELECT coalesce(sum(size), 0) AS bytes FROM free_slot;
+
+-- free_by_size: empty slots that nobody owns
+SELECT size, count(*) AS slots FROM free_slot WHERE owner IS NULL GROUP BY size;
+
+-- recent_lengths: how large the newest instances are
+SELECT data_set_offset + data_set_length AS bytes FROM instance ORDER BY id DESC LIMIT :limit;
+
+-- closed_shelves: shelves that need no look
+SELECT shelf FROM closed_shelf;
+
+-- close_shelf: everything on it was settled
+INSERT INTO closed_shelf (shelf) VALUES (:shelf) ON CONFLICT DO NOTHING;
+
+-- reopen_shelves: believe nothing of them
+DELETE FROM closed_shelf;

@@ -3,7 +3,7 @@
 
 CREATE TABLE instance (
   id INTEGER PRIMARY KEY,
-  instance_id TEXT NOT NULL UNIQUE,          -- our own id, the spool file's name
+  instance_id TEXT NOT NULL UNIQUE,          -- our own id: the slot that it lies in, and which occupancy of it
   sop_class_uid TEXT NOT NULL,
   sop_instance_uid TEXT NOT NULL,            -- not unique on purpose: every arrival is custody of its own
   study_instance_uid TEXT NOT NULL,
@@ -21,13 +21,17 @@ CREATE TABLE instance (
   flags TEXT NOT NULL,                       -- JSON: what was odd about it
   shared_uids TEXT NOT NULL,                 -- JSON: the UIDs as the privacy rule lets the control plane see them
   routed_to INTEGER NOT NULL,                -- how many destinations the policy gave it
-  released_at INTEGER                        -- when retention gave its spool room back
+  released_at INTEGER,                       -- when it was delivered everywhere and kept long enough
+  vacated INTEGER NOT NULL DEFAULT 0         -- 1 when nothing of it is in its slot any more
 ) STRICT;
 CREATE INDEX instance_by_sop ON instance (sop_instance_uid);
 CREATE INDEX instance_by_study ON instance (study_instance_uid);
 CREATE INDEX instance_unrouted ON instance (id) WHERE policy = '';
 CREATE INDEX instance_nowhere ON instance (id) WHERE routed_to = 0;
 CREATE INDEX instance_held ON instance (received_at) WHERE released_at IS NULL;
+CREATE INDEX instance_in_slot ON instance (substr(instance_id, 1, 16)) WHERE vacated = 0;
+CREATE INDEX instance_leaving ON instance (id) WHERE released_at IS NOT NULL AND vacated = 0;
+CREATE INDEX instance_gone ON instance (released_at) WHERE vacated = 1;
 -- No index on any patient attribute on purpose: the edge never searches by person.
 
 CREATE TABLE delivery (
@@ -57,6 +61,21 @@ CREATE TABLE outbox (
   set_aside TEXT                              -- why the control plane could not take it; kept for a person
 ) STRICT;
 CREATE INDEX outbox_pending ON outbox (sequence) WHERE set_aside IS NULL;
+
+-- Slots that hold nothing. One without an owner is wiped, on the disk; an ingest process owns it before it writes.
+CREATE TABLE free_slot (
+  slot TEXT PRIMARY KEY,
+  size INTEGER NOT NULL,
+  generation INTEGER NOT NULL,               -- its last occupancy: an old seal in it is nobody's
+  owner TEXT                                 -- the first shelf of the process that may write into it
+) STRICT, WITHOUT ROWID;
+CREATE INDEX free_slot_ready ON free_slot (size) WHERE owner IS NULL;
+CREATE INDEX free_slot_owned ON free_slot (owner) WHERE owner IS NOT NULL;
+
+-- Shelves on which every file was proven to have its row, and on which no process makes files any more.
+CREATE TABLE closed_shelf (
+  shelf TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE note (
   key TEXT PRIMARY KEY,

@@ -3,106 +3,61 @@
 Invariants:
 - A file without a whole seal was never acknowledged; it may go.
 - A sealed file whose content matches its seal is an instance in custody, row or no row.
-- `Reception.seal` returns only when the file and its directory entry would survive a power cut.
 - No name, path or size here comes from a peer.
+- A slot is emptied only under a lock that no reader and no ingest process holds at that time.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import os
-import secrets
 import shutil
 import stat
-import time
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from edge.buffer import part10, seal
+from edge.buffer import slot_file
+from edge.buffer.seal import unpack
+from edge.buffer.shelves import is_alive, remove_empty, shelf_names
+from edge.buffer.slot_file import Content, DataSetFile
+from edge.buffer.slots import SUFFIX, file_of, generation_of, is_slot_file, size_for, slot_of
 from edge.durable import sync_directory
 from edge.errors import SealBroken, SpoolError, SpoolFileMissing, SpoolFull
 from edge.model import SealedInstance
 
-SUFFIX = ".dcm"
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-_CHUNK = 1 << 20
+DAMAGED = "damaged"
+_BUFFER = 64 << 10
+_COMPARED = 1 << 20
 
 
-def new_instance_id() -> str:
-    """32 hex digits of a UUIDv7 (RFC 9562): sorts by time, never repeats, says nothing of the patient."""
-    value = ((time.time_ns() // 1_000_000) << 80) | secrets.randbits(80)
-    value = (value & ~(0xF << 76)) | (0x7 << 76)
-    value = (value & ~(0x3 << 62)) | (0x2 << 62)
-    return f"{value:032x}"
+class Verdict(Enum):
+    """What became of a slot that was looked at."""
+
+    ADOPTED = auto()
+    """A whole instance; it stays where it is."""
+    UNFINISHED = auto()
+    """Bytes of an object that was never acknowledged; they are gone."""
+    EMPTY = auto()
+    """Nothing, or what was released already; it is gone."""
+    DAMAGED = auto()
+    """Set aside for a person."""
+    LEFT = auto()
+    """Somebody alive holds it."""
+    GONE = auto()
+    """There is no such file."""
 
 
-class Reception:
-    """One instance that is coming in. Exactly one of `seal` and `discard` ends it."""
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A verdict, and the instance when there is one."""
 
-    def __init__(self, path: Path, instance_id: str, meta: part10.FileMeta) -> None:
-        self._path, self._instance_id, self._meta = path, instance_id, meta
-        self._received_at = datetime.now(UTC)
-        self._checksum = 0
-        self._length = 0
-        encoded = part10.encode_meta(meta)
-        self._offset = seal.PREAMBLE_LENGTH + len(encoded)
-        self._meta_checksum = zlib.crc32(encoded)
-        with _naming_full_disks():
-            self._file = path.open("xb", buffering=0)
-            try:
-                self._write_all(b"\0" * seal.PREAMBLE_LENGTH + encoded)
-            except BaseException:
-                self.discard()
-                raise
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append bytes of the data set exactly as they came off the wire.
-
-        Raises:
-            SpoolFull: the disk has no room; the caller discards and answers 0xA700.
-        """
-        with _naming_full_disks():
-            self._write_all(data)
-        self._checksum = zlib.crc32(data, self._checksum)
-        self._length += len(data)
-
-    def seal(self) -> SealedInstance:
-        """Return only when the instance would survive a power cut. Does not route it.
-
-        Raises:
-            SpoolFull: the disk has no room; nothing was taken into custody.
-        """
-        whole = seal.Seal(
-            data_set_offset=self._offset,
-            data_set_length=self._length,
-            received_at=self._received_at,
-            checksum=self._checksum,
-            meta_checksum=self._meta_checksum,
-        )
-        try:
-            with _naming_full_disks():
-                os.pwrite(self._file.fileno(), seal.pack(whole), 0)
-                os.fdatasync(self._file.fileno())
-                sync_directory(self._path.parent)
-        except BaseException:
-            self.discard()
-            raise
-        self._file.close()
-        return _sealed(self._instance_id, whole, self._meta)
-
-    def discard(self) -> None:
-        """Forget what came in so far. Nothing of it was acknowledged."""
-        self._file.close()
-        self._path.unlink(missing_ok=True)
-
-    def _write_all(self, data: bytes | memoryview) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
+    verdict: Verdict
+    sealed: SealedInstance | None = None
 
 
 class Spool:
@@ -110,145 +65,224 @@ class Spool:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._damaged = root / "damaged"
-        for folder in (root, self._damaged, *(root / f"{n:02x}" for n in range(256))):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        sync_directory(root)
-        sync_directory(root.parent)
-
-    def begin(self, meta: part10.FileMeta) -> Reception:
-        """Start taking an instance in.
-
-        Raises:
-            SpoolFull: the disk has no room for another file.
-        """
-        instance_id = new_instance_id()
-        return Reception(self.path(instance_id), instance_id, meta)
+        make_root(root)
 
     def path(self, instance_id: str) -> Path:
-        """Where this instance's file is; the last two digits choose one of 256 folders."""
-        if len(instance_id) != 32 or not set(instance_id) <= set("0123456789abcdef"):
-            raise SpoolError(f"not an instance id: {instance_id!r}")
-        return self._root / instance_id[-2:] / f"{instance_id}{SUFFIX}"
+        """Where this instance lies, while it lies there.
+
+        Raises:
+            SpoolError: this is no instance id.
+        """
+        return self._root / file_of(slot_of(instance_id))
 
     @contextmanager
     def open_data_set(self, instance: SealedInstance) -> Iterator[BinaryIO]:
-        """The file, positioned at the first byte of the data set.
+        """The data set: begins at its first byte and ends at its last. Its slot is not used again meanwhile.
 
         Raises:
-            SpoolFileMissing: there is no such file.
+            SpoolFileMissing: it is not there, or another instance is in its place.
         """
-        try:
-            stream = self.path(instance.instance_id).open("rb")
-        except FileNotFoundError as error:
-            raise SpoolFileMissing from error
-        with stream:
-            stream.seek(instance.data_set_offset)
-            yield stream
+        raw = DataSetFile(self._open(instance), instance.data_set_offset, instance.data_set_length)
+        with io.BufferedReader(raw, _BUFFER) as stream:
+            yield cast("BinaryIO", stream)
 
     def verify(self, instance: SealedInstance) -> None:
         """Return only when the data set on disk is byte for byte what was sealed.
 
         Raises:
-            SpoolFileMissing: there is no such file.
+            SpoolFileMissing: it is not there.
             SealBroken: the disk gave back something else.
         """
-        with self.open_data_set(instance) as stream:
-            if not _matches(stream, instance.data_set_length, instance.checksum):
-                raise SealBroken(f"spool file {instance.instance_id} does not match its seal")
+        descriptor = self._open(instance)
+        try:
+            whole = slot_file.has_bytes(
+                descriptor, instance.data_set_offset, instance.data_set_length, instance.checksum
+            )
+        finally:
+            os.close(descriptor)
+        if not whole:
+            raise SealBroken(f"spool file {instance.instance_id} does not match its seal")
 
-    def release(self, instance_id: str) -> None:
-        """Give the instance's room back. Only retention calls this, after proof of delivery."""
-        self.path(instance_id).unlink(missing_ok=True)
+    def same_bytes(self, one: SealedInstance, other: SealedInstance) -> bool:
+        """Whether two instances are the same data set, byte for byte."""
+        if (one.data_set_length, one.checksum) != (other.data_set_length, other.checksum):
+            return False
+        with self.open_data_set(one) as left, self.open_data_set(other) as right:
+            while chunk := left.read(_COMPARED):
+                if chunk != right.read(_COMPARED):
+                    return False
+        return True
 
     def contains(self, instance_id: str) -> bool:
-        """Whether a file of this name is in the spool."""
-        return self.path(instance_id).exists()
+        """Whether this very instance is in its slot."""
+        return self.occupant(slot_of(instance_id)) == instance_id
+
+    def occupant(self, slot: str) -> str | None:
+        """The id of the instance that the slot's seal names; its content is not proven."""
+        try:
+            descriptor = os.open(self._root / file_of(slot), os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        try:
+            seal = unpack(slot_file.preamble_of(descriptor))
+        finally:
+            os.close(descriptor)
+        return seal.instance_id if seal is not None and seal.instance_id.startswith(slot) else None
+
+    def empty(self, instance_id: str, *, keep: bool) -> int | None:
+        """Take a released instance out of its slot, and return when that would survive a power cut.
+
+        Gives the size of the wiped slot, 0 when its file was removed instead, and None while somebody reads it.
+        """
+        slot = slot_of(instance_id)
+        path = self._root / file_of(slot)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return 0
+        try:
+            if not slot_file.lock(descriptor):
+                return None
+            preamble = slot_file.preamble_of(descriptor)
+            seal = unpack(preamble)
+            if not slot_file.is_unsealed(preamble) and (seal is None or seal.instance_id != instance_id):
+                return 0  # damaged, or another instance's by now: not ours to empty
+            size = size_for(os.fstat(descriptor).st_size) if keep else None
+            if size is not None and _wiped(descriptor, size):
+                return size
+            path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+        sync_directory(path.parent)
+        return 0
+
+    def settle(self, slot: str, *, above: int, owned: bool, keep_size: int | None) -> Settled:
+        """Find out what a slot holds that the index knows no instance in, and put it in order.
+
+        Only a seal younger than `above` is an instance; an older one was released. While its owner lives, `owned`, an
+        instance is seen and anything else is left alone. An empty slot is wiped to `keep_size`, or removed when that
+        is None. What is not whole is set aside in `damaged`, never deleted.
+        """
+        path = self._root / file_of(slot)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return Settled(Verdict.GONE)
+        try:
+            if not owned and not slot_file.lock(descriptor):
+                return Settled(Verdict.LEFT)
+            found = slot_file.look(descriptor, slot)
+            if found.sealed is not None and generation_of(found.sealed.instance_id) > above:
+                os.fdatasync(descriptor)  # its process may have died between the write and the sync
+                return Settled(Verdict.ADOPTED, found.sealed)
+            if owned:
+                return Settled(Verdict.LEFT)
+            if found.content is Content.DAMAGED:
+                path.rename(self._root / DAMAGED / path.name)
+                return Settled(Verdict.DAMAGED)
+            blank = found.content is Content.SEALED or slot_file.is_blank(descriptor)
+            if keep_size is None or not _wiped(descriptor, keep_size, blank=blank and found.sealed is None):
+                path.unlink()
+        finally:
+            os.close(descriptor)
+        return Settled(Verdict.EMPTY if blank else Verdict.UNFINISHED)
+
+    def shelves(self) -> list[str]:
+        """The names of all shelves."""
+        return shelf_names(self._root)
+
+    def is_alive(self, shelf: str) -> bool:
+        """Whether the process that made the shelf still works with it."""
+        return is_alive(self._root, shelf)
+
+    def remove_empty(self, shelf: str) -> bool:
+        """Whether a shelf held nothing and is gone."""
+        return remove_empty(self._root, shelf)
+
+    def slots_on(self, shelf: str) -> list[str]:
+        """Every slot of a shelf."""
+        with os.scandir(self._root / shelf) as entries:
+            return sorted(entry.name.removesuffix(SUFFIX) for entry in entries if _is_slot(entry, shelf))
+
+    def strangers(self, passed: Set[str] = frozenset()) -> list[Path]:
+        """What lies between our files and is none of them, but for these shelves; it is left alone."""
+        known = set(self.shelves())
+        found = [Path(entry.path) for entry in os.scandir(self._root) if entry.name not in known | {DAMAGED}]
+        for shelf in sorted(known - passed):
+            with os.scandir(self._root / shelf) as entries:
+                found += [Path(entry.path) for entry in entries if not _is_slot(entry, shelf)]
+        return found
 
     def instance_ids(self) -> Iterator[str]:
-        """Every file's id, sealed or not, oldest first within a folder."""
-        for folder in sorted(self._root.glob("[0-9a-f][0-9a-f]")):
-            yield from sorted(entry.stem for entry in folder.iterdir() if self._is_ours(entry))
-
-    def strangers(self) -> list[Path]:
-        """What lies between our files and is none of them; it is left alone."""
-        folders = self._root.glob("[0-9a-f][0-9a-f]")
-        return [entry for folder in folders for entry in folder.iterdir() if not self._is_ours(entry)]
-
-    def _is_ours(self, entry: Path) -> bool:
-        try:
-            return entry == self.path(entry.stem) and stat.S_ISREG(entry.lstat().st_mode)
-        except (SpoolError, OSError):
-            return False
-
-    def adopt(self, instance_id: str) -> SealedInstance | None:
-        """The instance in a file that has no row, proven against its seal; None when it was never acknowledged.
-
-        A file that was never sealed is removed: its sender got no success. Anything else that is not whole, also a
-        seal of a format that this release does not know, is set aside in `damaged`, never deleted.
-
-        Raises:
-            SealBroken: the file was set aside; a person should look at the disk.
-        """
-        path = self.path(instance_id)
-        with path.open("rb") as stream:
-            preamble = stream.read(seal.PREAMBLE_LENGTH)
-            if len(preamble) < seal.PREAMBLE_LENGTH or not any(preamble):
-                path.unlink()
-                return None
-            whole = seal.unpack(preamble)
-            meta = self._proven(stream, whole) if whole else None
-            if whole is None or meta is None:
-                path.rename(self._damaged / path.name)
-                raise SealBroken(f"spool file {instance_id} does not match its seal; set aside")
-        return _sealed(instance_id, whole, meta)
-
-    @staticmethod
-    def _proven(stream: BinaryIO, whole: seal.Seal) -> part10.FileMeta | None:
-        encoded = stream.read(whole.data_set_offset - seal.PREAMBLE_LENGTH)
-        intact = zlib.crc32(encoded) == whole.meta_checksum
-        return (
-            part10.decode_meta(encoded) if intact and _matches(stream, whole.data_set_length, whole.checksum) else None
-        )
+        """The id of every instance that a seal in the spool names. Reads every file's first bytes."""
+        for shelf in self.shelves():
+            yield from filter(None, map(self.occupant, self.slots_on(shelf)))
 
     def damaged_count(self) -> int:
         """Files that were set aside because their content did not match their seal."""
-        return sum(1 for _ in self._damaged.iterdir())
+        return sum(1 for _ in (self._root / DAMAGED).iterdir())
 
     def room(self) -> tuple[int, int]:
         """Bytes free for us and bytes in all, on the spool's disk."""
-        usage = shutil.disk_usage(self._root)
-        return usage.free, usage.total
+        return room(self._root)
+
+    def _open(self, instance: SealedInstance) -> int:
+        try:
+            descriptor = os.open(self.path(instance.instance_id), os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError as error:
+            raise SpoolFileMissing from error
+        except OSError as error:
+            raise SpoolError(f"the spool's disk failed: {os.strerror(error.errno or 0)}") from error
+        slot_file.lock(descriptor, shared=True)
+        preamble = slot_file.preamble_of(descriptor)
+        seal = unpack(preamble)
+        other = slot_file.is_unsealed(preamble) if seal is None else seal.instance_id != instance.instance_id
+        if other:
+            os.close(descriptor)
+            raise SpoolFileMissing
+        return descriptor
 
 
-def _sealed(instance_id: str, whole: seal.Seal, meta: part10.FileMeta) -> SealedInstance:
-    return SealedInstance(
-        instance_id=instance_id,
-        sop_class_uid=meta.sop_class_uid,
-        sop_instance_uid=meta.sop_instance_uid,
-        transfer_syntax_uid=meta.transfer_syntax_uid,
-        facts=meta.facts,
-        received_at=whole.received_at,
-        data_set_offset=whole.data_set_offset,
-        data_set_length=whole.data_set_length,
-        checksum=whole.checksum,
-    )
+def make_root(root: Path) -> None:
+    """The folders of a spool."""
+    for folder in (root, root / DAMAGED):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sync_directory(root)
+    sync_directory(root.parent)
 
 
-def _matches(stream: BinaryIO, length: int, checksum: int) -> bool:
-    """Whether exactly `length` bytes follow and have this CRC-32."""
-    seen, total = 0, 0
-    while chunk := stream.read(_CHUNK):
-        seen = zlib.crc32(chunk, seen)
-        total += len(chunk)
-    return total == length and seen == checksum
+def room(root: Path) -> tuple[int, int]:
+    """Bytes free for us and bytes in all, on the spool's disk."""
+    usage = shutil.disk_usage(root)
+    return usage.free, usage.total
 
 
-@contextmanager
-def _naming_full_disks() -> Iterator[None]:
+def open_empty(root: Path, slot: str, size: int) -> int | None:
+    """A slot's file, locked, when it holds no seal and has this size; None otherwise."""
     try:
-        yield
+        descriptor = os.open(root / file_of(slot), os.O_RDWR | os.O_NOFOLLOW)
     except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise SpoolFull from error
-        raise SpoolError(f"the spool's disk failed: {os.strerror(error.errno or 0)}") from error
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
+        return None
+    status = os.fstat(descriptor)
+    fits = stat.S_ISREG(status.st_mode) and status.st_size == size
+    if fits and slot_file.lock(descriptor) and slot_file.is_unsealed(slot_file.preamble_of(descriptor)):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _wiped(descriptor: int, size: int, *, blank: bool = False) -> bool:
+    """Whether the slot is empty and has this size now; not when the disk has no room for that."""
+    if blank and os.fstat(descriptor).st_size == size:
+        return True
+    try:
+        slot_file.wipe(descriptor, size)
+    except SpoolFull:
+        return False
+    return True
+
+
+def _is_slot(entry: os.DirEntry[str], shelf: str) -> bool:
+    return is_slot_file(entry.name, shelf) and entry.is_file(follow_symlinks=False)

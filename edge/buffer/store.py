@@ -1,7 +1,7 @@
 """The buffer's door: custody, rows, claims and settlements. Every stage meets the others only here.
 
-Reading is not removing: a claim is a lease, an event leaves the outbox when the control plane has it, and a spool
-file goes when retention has proof that every destination answered success.
+Reading is not removing: a claim is a lease, an event leaves the outbox when the control plane has it, and a slot is
+emptied when retention has proof that every destination answered success.
 """
 
 from __future__ import annotations
@@ -9,56 +9,72 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import apsw
 
 from edge.buffer import rows
-from edge.buffer.database import first, open_reader, run
+from edge.buffer.database import first, run
+from edge.buffer.deliveries import Deliveries, nobody
 from edge.buffer.epoch import BOOT_NOTE, current_epoch, mark_boot, renew_epoch
+from edge.buffer.intake import Intake
 from edge.buffer.part10 import FileMeta
+from edge.buffer.reception import Reception
 from edge.buffer.seal import to_microseconds
-from edge.buffer.spool import Reception, Spool
-from edge.buffer.states import DeliveryEvent, sources, target
-from edge.buffer.transitions import Transition, take
-from edge.buffer.writer import Writer
-from edge.model import BufferCounts, ClaimedDelivery, OutboxEvent, RoutedInstance, SealedInstance
+from edge.buffer.slot_index import SlotIndex
+from edge.buffer.slots import generation_of, slot_of
+from edge.model import BufferCounts, OutboxEvent, RoutedInstance, SealedInstance
 
-WAKE_NOTE = "lanes.wake"
-"""Changes when a person wants resting destinations to be tried at once."""
-LEASE = timedelta(minutes=15)
-END_OF_TIME = 1 << 61
-ABSURD = 86_400_000_000
-"""A day, in microseconds: nothing waits that long, so a later time was written while the clock was wrong."""
+SCANNED_NOTE = "spool.scanned"
+"""The epoch in which every file of the spool was last compared with the index."""
 CHECKPOINT_BYTES = 16 << 20
 """The length of WAL from which the node checkpoints by itself; a replicator that does so earlier finds no contest."""
 
 
-class Buffer:
-    """One node's buffer in `data_dir`: `spool/`, `edge.db`, `epoch`."""
+class Buffer(Deliveries):
+    """One node's buffer in `data_dir`: `spool/`, `edge.db`, `epoch`.
 
-    def __init__(self, data_dir: Path) -> None:
-        self.spool = Spool(data_dir / "spool")
-        self._path = data_dir / "edge.db"
-        self._writer = Writer(self._path)
-        self._local = threading.local()
-        self._arrivals: queue.SimpleQueue[SealedInstance] = queue.SimpleQueue()
-        self._work = threading.Condition()
+    `ready_bytes` of the disk may wait in empty slots; with 0 no file is used again. `admitted` is called when
+    deliveries were added, for who waits in other processes. One process has this; the others have `Deliveries`.
+    """
+
+    def __init__(self, data_dir: Path, *, ready_bytes: int = 0, admitted: Callable[[], None] = nobody) -> None:
         self._outbox = threading.Event()
+        super().__init__(data_dir, settled=self.outbox_grew)
+        self._admitted = admitted
+        self.slots = SlotIndex(self._reader, self._writer, ready_bytes)
+        self._intake: Intake | None = None
+        self._intake_lock = threading.Lock()
+        self._arrivals: queue.SimpleQueue[SealedInstance] = queue.SimpleQueue()
         self.epoch: int = current_epoch(data_dir / "epoch", self._path, self.note(BOOT_NOTE))
         self.set_note(BOOT_NOTE, mark_boot(data_dir / "epoch"))
 
     def new_epoch(self) -> None:
         """Take another epoch, for good: what the outbox holds is new to the control plane under it."""
+        known = not self.needs_full_scan()
         self.epoch = renew_epoch(self._path.with_name("epoch"))
+        if known:
+            self.scanned()
+
+    def needs_full_scan(self) -> bool:
+        """Whether this database is new, restored or a copy, so that any file may hold what it does not know."""
+        return self.note(SCANNED_NOTE) != str(self.epoch)
+
+    def scanned(self) -> None:
+        """Every file of the spool was compared with this very database."""
+        self.set_note(SCANNED_NOTE, str(self.epoch))
 
     # custody
 
     def receive(self, meta: FileMeta) -> Reception:
         """Start taking an instance into custody; `Reception.seal` is the moment of custody."""
-        return self.spool.begin(meta)
+        with self._intake_lock:
+            if self._intake is None:
+                self._intake = Intake(self._path.parent)
+                self._intake.start()
+        return self._intake.begin(meta)
 
     def arrived(self, sealed: SealedInstance) -> None:
         """Tell routing of an instance in custody. Never blocks: the sealed file is already safe."""
@@ -81,89 +97,6 @@ class Buffer:
         added = self._writer.write(lambda connection: sum(_admit(connection, one, now) for one in routed))
         self._wake()
         return added
-
-    # deliveries
-
-    def claim(self, destination: str, limit: int) -> list[ClaimedDelivery]:
-        """The oldest due deliveries of a destination, each under a lease that expires by itself."""
-        now = datetime.now(UTC)
-
-        def claim_due(connection: apsw.Connection) -> list[ClaimedDelivery]:
-            moment = to_microseconds(now)
-            run(
-                connection,
-                "elapse_backoff",
-                destination=destination,
-                now=moment,
-                absurd=moment + ABSURD,
-                target=target(DeliveryEvent.BACKOFF_ELAPSED),
-                sources=json.dumps(sources(DeliveryEvent.BACKOFF_ELAPSED)),
-            )
-            ids = run(
-                connection,
-                "claim",
-                destination=destination,
-                limit=limit,
-                now=moment,
-                lease_until=to_microseconds(now + LEASE),
-                target=target(DeliveryEvent.CLAIMED),
-                sources=json.dumps(sources(DeliveryEvent.CLAIMED)),
-            )
-            return rows.claimed(run(connection, "claimed", ids=json.dumps([row["id"] for row in ids])))
-
-        return self._writer.write(claim_due)
-
-    def renew(self, delivery_ids: Sequence[int]) -> None:
-        """Give these deliveries of a sender that still works a whole lease again, also when theirs has run out."""
-        until = to_microseconds(datetime.now(UTC) + LEASE)
-        renewable = (*sources(DeliveryEvent.LEASE_EXPIRED), *sources(DeliveryEvent.CLAIMED))
-        self._writer.write(
-            lambda connection: run(
-                connection,
-                "renew_leases",
-                ids=json.dumps(list(delivery_ids)),
-                lease_until=until,
-                target=target(DeliveryEvent.CLAIMED),
-                sources=json.dumps(renewable),
-            )
-        )
-
-    def settle(
-        self,
-        delivery_id: int,
-        event: DeliveryEvent,
-        *,
-        reason: str = "",
-        dimse_status: int = 0,
-        not_before: datetime | None = None,
-    ) -> None:
-        """Take one transition and, in the same transaction, tell the outbox of it.
-
-        Raises:
-            IllegalTransition: the delivery is in a state that this event cannot happen in.
-        """
-        change = Transition(
-            delivery_id=delivery_id,
-            event=event,
-            reason=reason,
-            dimse_status=dimse_status,
-            not_before=not_before,
-        )
-        self._writer.write(lambda connection: take(connection, change))
-        self._outbox.set()
-
-    def recover(self) -> int:
-        """At start, and only then: what the dead process was sending is due again. Returns how many."""
-        return self._expire(END_OF_TIME)
-
-    def expire_leases(self) -> int:
-        """Give back the deliveries of a sender that has not settled them in time. Returns how many."""
-        return self._expire(to_microseconds(datetime.now(UTC)))
-
-    def wait_for_work(self, timeout: float) -> None:
-        """Return when deliveries were added, or after `timeout` seconds."""
-        with self._work:
-            self._work.wait(timeout)
 
     # outbox
 
@@ -189,6 +122,10 @@ class Buffer:
         """How many events wait for a person."""
         return int(run(self._reader(), "set_aside_count")[0]["events"])
 
+    def outbox_grew(self) -> None:
+        """Wake whoever waits for the outbox."""
+        self._outbox.set()
+
     def wait_for_outbox(self, timeout: float) -> bool:
         """Whether an event was added within `timeout` seconds."""
         added = self._outbox.wait(timeout)
@@ -204,16 +141,6 @@ class Buffer:
     def waiting_by_destination(self) -> dict[str, int]:
         """Deliveries that are not delivered, by destination."""
         return {row["destination"]: row["deliveries"] for row in run(self._reader(), "waiting_by_destination")}
-
-    def set_note(self, key: str, value: str) -> None:
-        """Keep a small fact for `skerry-edge status`."""
-        now = to_microseconds(datetime.now(UTC))
-        self._writer.write(lambda connection: run(connection, "write_note", key=key, value=value, now=now))
-
-    def note(self, key: str) -> str | None:
-        """The fact last written under this key."""
-        row = first(self._reader(), "read_note", key=key)
-        return None if row is None else str(row["value"])
 
     def known(self, instance_ids: Sequence[str]) -> dict[str, bool]:
         """Which of these instances have a row, and whether its spool file should be there."""
@@ -232,8 +159,7 @@ class Buffer:
         if done:
             ids = [row["id"] for row in done]
             self._writer.write(lambda connection: _mark_released(connection, ids, to_microseconds(now)))
-        for row in done:
-            self.spool.release(row["instance_id"])
+        self.slots.leave(self.spool, limit)
         return len(done)
 
     def bound_wal(self) -> None:
@@ -242,46 +168,24 @@ class Buffer:
         if wal.exists() and wal.stat().st_size > CHECKPOINT_BYTES:
             self._writer.checkpoint()
 
-    def alive(self) -> bool:
-        """Whether the writer still works."""
-        return self._writer.alive()
-
     def close(self) -> None:
         """Finish every change that was asked for."""
-        self._writer.close()
-
-    def _expire(self, moment: int) -> int:
-        event = DeliveryEvent.LEASE_EXPIRED
-
-        def expire(connection: apsw.Connection) -> int:
-            run(
-                connection,
-                "expire_leases",
-                now=moment,
-                absurd=moment + ABSURD,
-                target=target(event),
-                sources=json.dumps(sources(event)),
-            )
-            return connection.changes()
-
-        return self._writer.write(expire)
-
-    def _reader(self) -> apsw.Connection:
-        if not hasattr(self._local, "connection"):
-            self._local.connection = open_reader(self._path)
-        connection: apsw.Connection = self._local.connection
-        return connection
+        if self._intake is not None:
+            self._intake.stop()
+        super().close()
 
     def _wake(self) -> None:
         self._outbox.set()
-        with self._work:
-            self._work.notify_all()
+        self.work_came()
+        self._admitted()
 
 
 def _admit(connection: apsw.Connection, routed: RoutedInstance, now: int) -> bool:
     added = first(connection, "add_instance", **rows.instance_values(routed))
     if added is None:
         return False
+    instance_id = routed.sealed.instance_id
+    run(connection, "occupy_slot", slot=slot_of(instance_id), generation=generation_of(instance_id))
     for destination in routed.decision.destinations:
         run(connection, "add_delivery", instance=added["id"], destination=destination, now=now)
     if not routed.decision.policy:

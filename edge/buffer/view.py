@@ -14,10 +14,11 @@ import apsw
 
 from edge.buffer import rows
 from edge.buffer.database import open_reader, open_writer, run
+from edge.buffer.deliveries import WAKE_NOTE
 from edge.buffer.seal import from_microseconds, to_microseconds
 from edge.buffer.states import DeliveryEvent, sources
-from edge.buffer.store import WAKE_NOTE
 from edge.buffer.transitions import Transition, take
+from edge.buffer.turn import Turn
 from edge.errors import IllegalTransition, SettingsError, UnknownInstance
 from edge.model import BufferCounts
 
@@ -138,13 +139,16 @@ class BufferView:
 
     @contextmanager
     def _changing(self) -> Iterator[apsw.Connection]:
+        turn = Turn(self._path)
         connection = open_writer(self._path)
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
+            with turn:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
         finally:
             connection.close()  # rolls back what was not committed
+            turn.close()
 
 
 def _release(connection: apsw.Connection, delivery_id: int) -> int:
@@ -160,7 +164,7 @@ def _traced(row: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]]) -> 
     record = _with_times(row, "received_at", "released_at")
     record["outcomes"] = json.loads(row["outcomes"])
     record["flags"] = json.loads(row["flags"])
-    for internal in ("id", "checksum", "data_set_offset", "shared_uids", "routed_to"):
+    for internal in ("id", "checksum", "data_set_offset", "shared_uids", "routed_to", "vacated"):
         record.pop(internal)
     record["deliveries"] = [
         {key: value for key, value in _with_times(one, "changed_at", "not_before").items() if key != "instance"}

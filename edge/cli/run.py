@@ -130,11 +130,10 @@ def rebuild(
 
     Without --policy, --to or a policy of the centre, it waits in the index for the next start with one.
     """
-    files = sorted(data_dir.glob("spool/[0-9a-f][0-9a-f]/*.dcm"))
     if not (data_dir / "spool").is_dir():
         raise SettingsError(f"{data_dir} holds no spool", hint="Give the --data-dir of a node.")
     if dry_run:
-        facts: dict[str, object] = {"spool_files": len(files), "dry_run": True}
+        facts: dict[str, object] = {"spool_files": len(list(data_dir.glob("spool/*/*.dcm"))), "dry_run": True}
     else:
         lock_data_dir(data_dir).close()
         kept = _move_index_aside(data_dir)

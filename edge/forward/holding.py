@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from edge import metrics
+from edge.buffer.deliveries import Deliveries
 from edge.buffer.states import DeliveryEvent
-from edge.buffer.store import Buffer
+from edge.buffer.transitions import Transition
 from edge.errors import IllegalTransition
 from edge.forward.base import Accepted, Outcome, Refused, TryLater
 from edge.forward.retry import Backoff
@@ -20,19 +23,35 @@ from edge.model import ClaimedDelivery
 log = structlog.get_logger(__name__)
 RENEW_SECONDS = 60.0
 """A small part of a lease, and seldom enough to cost nothing."""
+UNRECORDED_LIMIT = 256
+"""So many outcomes may be on their way to the database; what a crash takes with it is sent once more, not lost."""
 
 
 class Unrecorded(Exception):
     """The database does not take outcomes now; they are owed to it and not forgotten."""
 
 
-class Holding:
-    """The deliveries of one lane between its claim and their end. Used by the lane's thread only."""
+@dataclass(frozen=True, slots=True)
+class _Debt:
+    """An outcome on its way to the database; None gives the delivery back."""
 
-    def __init__(self, name: str, buffer: Buffer, backoff: Backoff, renew_seconds: float) -> None:
+    delivery: ClaimedDelivery
+    outcome: Outcome | None
+    recorded: Future[None]
+
+
+class Holding:
+    """The deliveries of one lane between its claim and their end. Used by the lane's thread only.
+
+    An outcome is handed to the writer at once and not waited for, so that many share a commit and a fast destination
+    is not held to one sync for each object.
+    """
+
+    def __init__(self, name: str, buffer: Deliveries, backoff: Backoff, renew_seconds: float) -> None:
         self._name, self._buffer, self._backoff, self._renew_seconds = name, buffer, backoff, renew_seconds
         self._held: dict[int, ClaimedDelivery] = {}
-        self._owed: deque[tuple[ClaimedDelivery, Outcome | None]] = deque()
+        self._handed_in: deque[_Debt] = deque()
+        self._owed: list[tuple[ClaimedDelivery, Outcome | None]] = []
         self._renewed = 0.0
 
     def claim(self, limit: int) -> list[ClaimedDelivery]:
@@ -52,19 +71,27 @@ class Holding:
         return next(iter(self._held.values()), None)
 
     def settle(self, delivery: ClaimedDelivery, outcome: Outcome) -> None:
-        """Write down how this delivery ended.
+        """Write down how this delivery ended; it is on the disk after `flush` at the latest.
 
         Raises:
-            Unrecorded: the database did not take it; it is owed.
+            Unrecorded: the database did not take this or an earlier one; they are owed.
         """
         held = list(self._held)
         self._held.pop(delivery.delivery_id, None)
-        self._owed.append((delivery, outcome))
+        self._hand_in(delivery, outcome)
         try:
             self._renew(held)
-            self._pay()
         except Exception as error:
             raise Unrecorded from error
+        self._look(wait_for=len(self._handed_in) - UNRECORDED_LIMIT)
+
+    def flush(self) -> None:
+        """Return when everything settled is on the disk.
+
+        Raises:
+            Unrecorded: something is not; it is owed.
+        """
+        self._look(wait_for=len(self._handed_in))
 
     def give_back(self) -> None:
         """Put everything that is still held back into the queue, as if it had never been claimed."""
@@ -73,67 +100,81 @@ class Holding:
         self.pay_what_can_be_paid()
 
     def pay_what_can_be_paid(self) -> None:
-        """Write down what is owed; what the database does not take now stays owed."""
+        """Write down what is owed; what the database does not take now stays owed, and stands in nobody's way."""
+        owed, self._owed = self._owed, []
+        for delivery, outcome in owed:
+            self._hand_in(delivery, outcome)
         try:
-            self._pay()
-        except Exception:
-            log.exception("lane.cannot_settle", destination=self._name, owed=len(self._owed))
-            self._owed.rotate(-1)  # one that can never be written must not stand before the others for ever
+            self.flush()
+        except Unrecorded as error:
+            log.error("lane.cannot_settle", destination=self._name, owed=len(self._owed), error=repr(error.__cause__))
 
-    def _pay(self) -> None:
-        while self._owed:
-            delivery, outcome = self._owed[0]
-            try:
-                self._record(delivery, outcome)
-            except IllegalTransition:
+    def _hand_in(self, delivery: ClaimedDelivery, outcome: Outcome | None) -> None:
+        try:
+            recorded = self._buffer.settle_soon(self._transition(delivery, outcome))
+        except Exception as error:
+            recorded = Future()
+            recorded.set_exception(error)
+        self._handed_in.append(_Debt(delivery, outcome, recorded))
+
+    def _look(self, *, wait_for: int) -> None:
+        """See what became of what was handed in: of all that ended, and of the first `wait_for` in any case."""
+        failure: BaseException | None = None
+        while self._handed_in and (wait_for > 0 or self._handed_in[0].recorded.done()):
+            wait_for -= 1
+            debt = self._handed_in.popleft()
+            error = debt.recorded.exception()
+            if error is None:
+                self._say(debt.delivery, debt.outcome)
+            elif isinstance(error, IllegalTransition):
                 # Its lease ran out and somebody else has taken it on: it may be sent twice, and is not lost.
-                log.warning("lane.lease_lost", destination=self._name, instance_id=delivery.sealed.instance_id)
-            self._owed.popleft()
+                log.warning("lane.lease_lost", destination=self._name, instance_id=debt.delivery.sealed.instance_id)
+            else:
+                failure = error
+                self._owed.append((debt.delivery, debt.outcome))
+        if failure is not None:
+            raise Unrecorded from failure
 
     def _renew(self, delivery_ids: list[int]) -> None:
         if time.monotonic() - self._renewed > self._renew_seconds:
             self._buffer.renew(delivery_ids)
             self._renewed = time.monotonic()
 
-    def _record(self, delivery: ClaimedDelivery, outcome: Outcome | None) -> None:
+    def _transition(self, delivery: ClaimedDelivery, outcome: Outcome | None) -> Transition:
         match outcome:
             case None:
-                self._buffer.settle(delivery.delivery_id, DeliveryEvent.GIVEN_BACK)
+                return Transition(delivery_id=delivery.delivery_id, event=DeliveryEvent.GIVEN_BACK)
+            case Accepted(status=status, note=note):
+                return _outcome(delivery, DeliveryEvent.ACCEPTED, note, status)
+            case Refused(status=status, reason=reason):
+                return _outcome(delivery, DeliveryEvent.REFUSED, reason, status)
+            case TryLater(status=status, reason=reason):
+                pause = self._backoff.pause(delivery.attempts, random.random)
+                not_before = datetime.now(UTC) + timedelta(seconds=pause)
+                return _outcome(delivery, DeliveryEvent.FAILED_TRANSIENTLY, reason, status, not_before)
+
+    def _say(self, delivery: ClaimedDelivery, outcome: Outcome | None) -> None:
+        match outcome:
             case Accepted():
-                self._delivered(delivery, outcome)
+                metrics.DELIVERIES.labels(destination=self._name, outcome="delivered").inc()
+                metrics.DELIVERED_BYTES.labels(destination=self._name).inc(delivery.sealed.data_set_length)
             case TryLater():
-                self._try_later(delivery, outcome)
-            case Refused():
-                self._parked(delivery, outcome)
+                metrics.DELIVERIES.labels(destination=self._name, outcome="retry").inc()
+                log.warning("delivery.retry", destination=self._name, attempt=delivery.attempts)
+            case Refused(reason=reason):
+                metrics.DELIVERIES.labels(destination=self._name, outcome="parked").inc()
+                log.error(
+                    "delivery.parked",
+                    destination=self._name,
+                    instance_id=delivery.sealed.instance_id,
+                    reason=reason,
+                    hint="Mend the cause, then `skerry-edge requeue`.",
+                )
 
-    def _delivered(self, delivery: ClaimedDelivery, outcome: Accepted) -> None:
-        self._buffer.settle(
-            delivery.delivery_id, DeliveryEvent.ACCEPTED, reason=outcome.note, dimse_status=outcome.status
-        )
-        metrics.DELIVERIES.labels(destination=self._name, outcome="delivered").inc()
-        metrics.DELIVERED_BYTES.labels(destination=self._name).inc(delivery.sealed.data_set_length)
 
-    def _try_later(self, delivery: ClaimedDelivery, outcome: TryLater) -> None:
-        pause = self._backoff.pause(delivery.attempts, random.random)
-        self._buffer.settle(
-            delivery.delivery_id,
-            DeliveryEvent.FAILED_TRANSIENTLY,
-            reason=outcome.reason,
-            dimse_status=outcome.status,
-            not_before=datetime.now(UTC) + timedelta(seconds=pause),
-        )
-        metrics.DELIVERIES.labels(destination=self._name, outcome="retry").inc()
-        log.warning("delivery.retry", destination=self._name, attempt=delivery.attempts, delay_s=round(pause, 1))
-
-    def _parked(self, delivery: ClaimedDelivery, outcome: Refused) -> None:
-        self._buffer.settle(
-            delivery.delivery_id, DeliveryEvent.REFUSED, reason=outcome.reason, dimse_status=outcome.status
-        )
-        metrics.DELIVERIES.labels(destination=self._name, outcome="parked").inc()
-        log.error(
-            "delivery.parked",
-            destination=self._name,
-            instance_id=delivery.sealed.instance_id,
-            reason=outcome.reason,
-            hint="Mend the cause, then `skerry-edge requeue`.",
-        )
+def _outcome(
+    delivery: ClaimedDelivery, event: DeliveryEvent, reason: str, status: int, not_before: datetime | None = None
+) -> Transition:
+    return Transition(
+        delivery_id=delivery.delivery_id, event=event, reason=reason, dimse_status=status, not_before=not_before
+    )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import structlog
 
 from edge import metrics
-from edge.buffer.store import WAKE_NOTE, Buffer
+from edge.buffer.deliveries import WAKE_NOTE, Deliveries
 from edge.forward.base import DestinationDown, Forwarder, Outcome, TryLater
 from edge.forward.holding import RENEW_SECONDS, Holding, Unrecorded
 from edge.forward.retry import Backoff
@@ -29,7 +29,7 @@ class Lane:
         self,
         name: str,
         forwarder: Forwarder,
-        buffer: Buffer,
+        buffer: Deliveries,
         health: HealthBoard,
         backoff: Backoff,
         batch: int,
@@ -77,6 +77,7 @@ class Lane:
         while not self._stopping.is_set():
             try:
                 if not self._round():
+                    self._forwarder.rest()
                     self._buffer.wait_for_work(LOOK_AGAIN_SECONDS)
             except Exception:
                 # A lane that dies is a stuck queue.
@@ -92,6 +93,7 @@ class Lane:
         try:
             self._forwarder.deliver(claimed, self._settle)
             self._well()
+            self._holding.flush()
         except DestinationDown as error:
             progress = len(self._holding) < len(claimed)
             self._holding.give_back()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import structlog
 
 from edge import metrics
-from edge.buffer.store import Buffer
+from edge.buffer.deliveries import Deliveries
 from edge.forward.lane import Lane
 from edge.forward.registry import forwarder_for
 from edge.forward.retry import Backoff
@@ -28,7 +28,7 @@ class Lanes:
     """Starts and stops lanes so that they match a policy's destinations."""
 
     def __init__(
-        self, settings: EdgeSettings, buffer: Buffer, health: HealthBoard, *, grace_seconds: float = GRACE_SECONDS
+        self, settings: EdgeSettings, buffer: Deliveries, health: HealthBoard, *, grace_seconds: float = GRACE_SECONDS
     ) -> None:
         self._settings, self._buffer, self._health = settings, buffer, health
         self._grace_seconds = grace_seconds

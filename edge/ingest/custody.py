@@ -6,31 +6,18 @@ A faster reader replaces the one in `scp.py` without touching anything behind th
 from __future__ import annotations
 
 import time
-from typing import Protocol
 
 import structlog
 
 from edge import metrics
 from edge.buffer.part10 import FileMeta
+from edge.buffer.reception import Reception
 from edge.buffer.store import Buffer
 from edge.errors import SpoolError, SpoolFull
 from edge.health import SPOOL_FULL, HealthBoard
 from edge.model import SealedInstance
 
 log = structlog.get_logger(__name__)
-
-
-class Reception(Protocol):
-    """One data set that is coming in; exactly one of `seal` and `discard` ends it."""
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append bytes exactly as they came off the wire."""
-
-    def seal(self) -> SealedInstance:
-        """Return only when the instance would survive a power cut."""
-
-    def discard(self) -> None:
-        """Forget what came so far."""
 
 
 class Custody:

@@ -72,7 +72,7 @@ class Handlers:
         try:
             reception = self._custody.begin(meta)
             try:
-                reception.write(request.DataSet.getbuffer())
+                reception.write((request.DataSet.getbuffer(),))
             except BaseException:
                 reception.discard()
                 raise

@@ -1,0 +1,174 @@
+"""The delivery queue: claims, leases and settlements. All that a process which delivers needs of the buffer."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import apsw
+
+from edge.buffer import rows
+from edge.buffer.database import first, open_reader, run
+from edge.buffer.seal import to_microseconds
+from edge.buffer.spool import Spool
+from edge.buffer.states import DeliveryEvent, sources, target
+from edge.buffer.transitions import Transition, take
+from edge.buffer.writer import Writer
+from edge.model import ClaimedDelivery
+
+WAKE_NOTE = "lanes.wake"
+"""Changes when a person wants resting destinations to be tried at once."""
+LEASE = timedelta(minutes=15)
+END_OF_TIME = 1 << 61
+ABSURD = 86_400_000_000
+"""A day, in microseconds: nothing waits that long, so a later time was written while the clock was wrong."""
+
+
+def nobody() -> None:
+    """Nobody waits to be told."""
+
+
+class Deliveries:
+    """The queue of every destination in the buffer of `data_dir`; several processes may use it at once."""
+
+    def __init__(self, data_dir: Path, *, settled: Callable[[], None] = nobody) -> None:
+        """`settled` is called, from a thread of ours, when deliveries have changed and the outbox has grown."""
+        self.spool = Spool(data_dir / "spool")
+        self._path = data_dir / "edge.db"
+        self._writer = Writer(self._path)
+        self._local = threading.local()
+        self._work = threading.Condition()
+        self._settled = settled
+        self._senders = os.open(data_dir / "edge.db.senders", os.O_RDWR | os.O_CREAT, 0o600)
+
+    def sends(self) -> None:
+        """From now on this process holds claims: no other one may take them for a dead process's."""
+        fcntl.flock(self._senders, fcntl.LOCK_SH)
+
+    def recover(self) -> int:
+        """At start: what dead processes were sending is due again, unless a process lives that sends. How many."""
+        try:
+            fcntl.flock(self._senders, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return 0
+        try:
+            return self._expire(END_OF_TIME)
+        finally:
+            fcntl.flock(self._senders, fcntl.LOCK_UN)
+
+    def take_over(self, destination: str) -> int:
+        """What a dead process was sending there is due again; only for who now sends there alone. How many."""
+        return self._expire(END_OF_TIME, destination)
+
+    def claim(self, destination: str, limit: int) -> list[ClaimedDelivery]:
+        """The oldest due deliveries of a destination, each under a lease that expires by itself."""
+        now = datetime.now(UTC)
+        moment = to_microseconds(now)
+        absurd = moment + ABSURD
+        (found,) = run(self._reader(), "anything_due", destination=destination, now=moment, absurd=absurd)
+        if not found["due"]:
+            return []
+
+        def claim_due(connection: apsw.Connection) -> list[ClaimedDelivery]:
+            run(connection, "elapse_backoff", destination=destination, now=moment, absurd=absurd)
+            until = to_microseconds(now + LEASE)
+            ids = run(connection, "claim", destination=destination, limit=limit, now=moment, lease_until=until)
+            return rows.claimed(run(connection, "claimed", ids=json.dumps([row["id"] for row in ids])))
+
+        return self._writer.write(claim_due)
+
+    def renew(self, delivery_ids: Sequence[int]) -> None:
+        """Give these deliveries of a sender that still works a whole lease again, also when theirs has run out."""
+        until = to_microseconds(datetime.now(UTC) + LEASE)
+        renewable = (*sources(DeliveryEvent.LEASE_EXPIRED), *sources(DeliveryEvent.CLAIMED))
+        self._writer.write(
+            lambda connection: run(
+                connection,
+                "renew_leases",
+                ids=json.dumps(list(delivery_ids)),
+                lease_until=until,
+                target=target(DeliveryEvent.CLAIMED),
+                sources=json.dumps(renewable),
+            )
+        )
+
+    def settle(
+        self,
+        delivery_id: int,
+        event: DeliveryEvent,
+        *,
+        reason: str = "",
+        dimse_status: int = 0,
+        not_before: datetime | None = None,
+    ) -> None:
+        """Take one transition and, in the same transaction, tell the outbox of it.
+
+        Raises:
+            IllegalTransition: the delivery is in a state that this event cannot happen in.
+        """
+        change = Transition(
+            delivery_id=delivery_id, event=event, reason=reason, dimse_status=dimse_status, not_before=not_before
+        )
+        self._writer.write(lambda connection: take(connection, change))
+        self._settled()
+
+    def settle_soon(self, change: Transition) -> Future[None]:
+        """The same without waiting: many of these share a commit, within a few hundredths of a second.
+
+        The future ends when the transition is committed, or with what `settle` would have raised.
+        """
+        future = self._writer.write_soon(lambda connection: take(connection, change))
+        future.add_done_callback(lambda _future: self._settled())
+        return future
+
+    def expire_leases(self) -> int:
+        """Give back the deliveries of a sender that has not settled them in time. Returns how many."""
+        return self._expire(to_microseconds(datetime.now(UTC)))
+
+    def wait_for_work(self, timeout: float) -> None:
+        """Return when deliveries were added, or after `timeout` seconds."""
+        with self._work:
+            self._work.wait(timeout)
+
+    def work_came(self) -> None:
+        """Wake whoever waits for work."""
+        with self._work:
+            self._work.notify_all()
+
+    def set_note(self, key: str, value: str) -> None:
+        """Keep a small fact for `skerry-edge status`."""
+        now = to_microseconds(datetime.now(UTC))
+        self._writer.write(lambda connection: run(connection, "write_note", key=key, value=value, now=now))
+
+    def note(self, key: str) -> str | None:
+        """The fact last written under this key."""
+        row = first(self._reader(), "read_note", key=key)
+        return None if row is None else str(row["value"])
+
+    def alive(self) -> bool:
+        """Whether the writer still works."""
+        return self._writer.alive()
+
+    def close(self) -> None:
+        """Finish every change that was asked for."""
+        self._writer.close()
+        os.close(self._senders)
+
+    def _expire(self, moment: int, destination: str | None = None) -> int:
+        def expire(connection: apsw.Connection) -> int:
+            run(connection, "expire_leases", now=moment, absurd=moment + ABSURD, destination=destination)
+            return connection.changes()
+
+        return self._writer.write(expire)
+
+    def _reader(self) -> apsw.Connection:
+        if not hasattr(self._local, "connection"):
+            self._local.connection = open_reader(self._path)
+        connection: apsw.Connection = self._local.connection
+        return connection
