@@ -29,8 +29,12 @@ class Edge(Program):
         to: Sequence[str] = (),
         policy: Path | None = None,
         log_dir: Path | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        """`to` and `policy` are for a node that stands alone; an enrolled one takes its site's policy."""
+        """`to` and `policy` are for a node that stands alone; an enrolled one takes its site's policy.
+
+        `env` takes settings that have no flag, as `SKERRY_EDGE_…`.
+        """
         self.data_dir = data_dir
         # Not port 0: while the node is down, a port of the kernel's choice may be taken by some client.
         self.dicom_port, self.http_port = free_ports(2)
@@ -38,7 +42,7 @@ class Edge(Program):
         self._options += ["--policy", str(policy)] if policy else []
         for peer in to:
             self._options += ["--to", peer]
-        super().__init__(name=name, argv=(), log_dir=log_dir or data_dir.parent / "log")
+        super().__init__(name=name, argv=(), log_dir=log_dir or data_dir.parent / "log", env=env)
 
     @property
     def http_url(self) -> str:
