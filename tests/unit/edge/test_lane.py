@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import apsw
 import pytest
 
-from edge.buffer import store
+from edge.buffer import deliveries
 from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
+from edge.buffer.transitions import Transition
 from edge.buffer.view import BufferView, QueueFilter
 from edge.forward.base import Accepted, DestinationDown, Outcome, Refused, Settle, TryLater
 from edge.forward.lane import Lane
@@ -158,11 +160,11 @@ class HiccupingBuffer:
     def __init__(self, real: Buffer, failures: int) -> None:
         self.real, self.failures = real, failures
 
-    def settle(self, *args: Any, **kinds: Any) -> None:
+    def settle_soon(self, change: Transition) -> Future[None]:
         if self.failures > 0:
             self.failures -= 1
             raise apsw.BusyError("the database is locked")
-        self.real.settle(*args, **kinds)
+        return self.real.settle_soon(change)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
@@ -204,7 +206,7 @@ def test_one_delivery_that_cannot_be_given_back_hides_nothing_and_holds_no_other
 
 
 def test_a_batch_that_takes_longer_than_its_lease_keeps_it(buffer: Buffer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "LEASE", timedelta(seconds=0.6))
+    monkeypatch.setattr(deliveries, "LEASE", timedelta(seconds=0.6))
 
     def slow(_uid: str) -> Outcome:
         time.sleep(0.3)
@@ -224,7 +226,7 @@ def test_a_batch_that_takes_longer_than_its_lease_keeps_it(buffer: Buffer, monke
 def test_an_object_that_takes_longer_than_its_lease_is_sent_once(
     buffer: Buffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "LEASE", timedelta(seconds=0.1))
+    monkeypatch.setattr(deliveries, "LEASE", timedelta(seconds=0.1))
 
     def slow(_uid: str) -> Outcome:
         time.sleep(0.3)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.buffer import store
+from edge.buffer import deliveries
 from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
 from edge.model import ClaimedDelivery
@@ -26,7 +26,7 @@ def buffer(tmp_path: Path) -> Iterator[Buffer]:
 def overdue(buffer: Buffer, monkeypatch: pytest.MonkeyPatch) -> ClaimedDelivery:
     """A delivery whose lease ran out the moment that it was given."""
     buffer.admit([routed(take(buffer), "pacs")])
-    monkeypatch.setattr(store, "LEASE", timedelta(0))
+    monkeypatch.setattr(deliveries, "LEASE", timedelta(0))
     (claimed,) = buffer.claim("pacs", 10)
     monkeypatch.undo()
     return claimed
