@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo test check proto lock clean
+.PHONY: help setup demo test bench check proto lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ demo: setup ## a whole mesh on this machine; ONCE=1 for one checked pass without
 
 test: setup ## everything that can be tested here
 	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+bench: setup ## a node beside DCMTK, Orthanc and pynetdicom, in turns; about an hour, ARGS="--rows receive.*" for less
+	@$(PY) -m tests.bench $(ARGS)
 
 check: setup ## ruff, mypy --strict, import contracts, generated code
 	ruff check .
@@ -41,4 +44,4 @@ lock: setup ## resolve the dependencies again, with hashes and without index add
 	  --no-emit-find-links --no-header --no-annotate --extra $$extra pyproject.toml -o requirements/$$extra.txt; done
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
