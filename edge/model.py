@@ -93,6 +93,8 @@ class DicomDestination:
     port: int
     ae_title: str
     calling_ae_title: str = "SKERRY"
+    associations: int = 1
+    """How many may be open to it at the same time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,9 @@ class Forwarder(Protocol):
             DestinationDown: nothing more can be sent now; what was not settled is given back.
         """
 
+    def rest(self) -> None:
+        """Called about once a second while there is nothing to deliver."""
+
     def interrupt(self) -> None:
         """Called from another thread: a `deliver` that hangs ends as soon as it can, and none begins any more."""
 

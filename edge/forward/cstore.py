@@ -89,7 +89,7 @@ class CStoreForwarder:
                     lambda delivery, outcome: results.put((delivery, outcome)),
                     lambda: settling.raised is not None,
                 )
-                self._run(carrier, offers, work, first=first)
+                self._run(carrier, offers, first=first)
             except Exception as error:
                 errors.append(error)
             finally:
@@ -107,7 +107,7 @@ class CStoreForwarder:
         for error in errors:
             raise error
 
-    def _run(self, carrier: Carrier, offers: Sequence[Offer], work: Work, *, first: bool) -> None:
+    def _run(self, carrier: Carrier, offers: Sequence[Offer], *, first: bool) -> None:
         if first:
             carrier.run(self._pool.lend(offers))
             return

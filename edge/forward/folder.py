@@ -71,6 +71,9 @@ class FolderForwarder:
     def close(self) -> None:
         """Nothing is open between deliveries."""
 
+    def rest(self) -> None:
+        """See `Forwarder.rest`: nothing is open."""
+
     def interrupt(self) -> None:
         """Nothing can wake a write that hangs in a mount; the lane is left behind then."""
 

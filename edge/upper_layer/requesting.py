@@ -114,6 +114,15 @@ def read_acceptance(raw: bytes, proposal: Proposal) -> Granted:
     )
 
 
+def can_be_offered(offer: Offer) -> bool:
+    """Whether both are UIDs that an A-ASSOCIATE-RQ can carry; a peer may have stored with us under what is none."""
+    try:
+        context = _context(0, offer)
+    except ValueError:
+        return False
+    return bool(context.abstract_syntax and context.transfer_syntax)
+
+
 def _context(number: int, offer: Offer) -> PresentationContext:
     context = PresentationContext()
     context.context_id = 2 * number + 1

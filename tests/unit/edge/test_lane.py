@@ -38,6 +38,9 @@ class FlakyForwarder:
             self.tried.append(delivery.sealed.sop_instance_uid)
             settle(delivery, self.behaviour(delivery.sealed.sop_instance_uid))
 
+    def rest(self) -> None:
+        """Nothing is open."""
+
     def interrupt(self) -> None:
         """Nothing hangs."""
 

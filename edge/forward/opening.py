@@ -1,0 +1,134 @@
+"""Calling a peer: name, connection, negotiation. Every way in which it can fail has words for a person."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from edge.buffer.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from edge.buffer.spool import Spool
+from edge.forward.association import Association
+from edge.forward.base import DestinationDown
+from edge.forward.ends import Ended
+from edge.forward.line import LONGEST_P_DATA, Line, timeval
+from edge.forward.wrapping import SMALLEST_MAXIMUM
+from edge.model import DicomDestination
+from edge.upper_layer import pdu
+from edge.upper_layer.requesting import Granted, Offer, Proposal, can_be_offered, read_acceptance, request
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
+"""How long a peer may think about an association."""
+OPERATIONS = 32
+"""Requests under way that we ask for; more hides no more of a road's delay and makes more to send again."""
+REJECTIONS = {  # PS3.8 Table 9-21: (source, reason) -> words
+    (1, 2): "it does not support our application context",
+    (1, 3): "it does not know our calling AE title",
+    (1, 7): "it does not know the called AE title",
+    (2, 2): "it does not support our protocol version",
+    (3, 1): "it is congested",
+    (3, 2): "it has reached its limit of associations",
+}
+offerable = lru_cache(maxsize=1024)(can_be_offered)
+
+
+class Caller:
+    """Opens associations to one destination."""
+
+    def __init__(
+        self,
+        destination: DicomDestination,
+        spool: Spool,
+        idle_seconds: float,
+        watch: Callable[[socket.socket], None],
+    ) -> None:
+        """`watch` is told of every socket before anything on it can block."""
+        self._peer, self._spool, self._idle_seconds, self._watch = destination, spool, idle_seconds, watch
+
+    def call(self, offers: Sequence[Offer], *, answer_seconds: float = ANSWER_SECONDS) -> Association:
+        """An association on which these were proposed.
+
+        Raises:
+            DestinationDown: there is none, and why.
+        """
+        proposal = Proposal(
+            calling_ae_title=self._peer.calling_ae_title,
+            called_ae_title=self._peer.ae_title,
+            offers=offers,
+            maximum_length=LONGEST_P_DATA,
+            operations=OPERATIONS,
+            implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+            implementation_version=IMPLEMENTATION_VERSION_NAME,
+        )
+        line = Line(self._connect(), min(self._idle_seconds, answer_seconds))
+        line.idle_seconds = answer_seconds
+        try:
+            granted = self._negotiate(line, proposal)
+        except Ended as end:
+            line.close(pdu.abort(pdu.NOT_SPECIFIED, by_user=True))
+            raise self._nobody() from end
+        except BaseException:
+            line.close()
+            raise
+        line.idle_seconds = self._idle_seconds
+        return Association(line, granted, frozenset(offers), self._spool)
+
+    def _negotiate(self, line: Line, proposal: Proposal) -> Granted:
+        asked = request(proposal)
+        line.send([asked], len(asked))
+        found = line.next_pdu()
+        kind, body = found if found is not None else (0, memoryview(b""))
+        if kind == pdu.ASSOCIATE_RJ and len(body) >= 4:
+            raise DestinationDown(
+                f"it refuses the association: {REJECTIONS.get((body[2], body[3]), 'it gives no reason')}",
+                hint=f"Ask its administrator to let {self._peer.calling_ae_title} call {self._peer.ae_title}.",
+            )
+        if kind == pdu.ABORT:
+            raise DestinationDown("it aborts every association at once", hint="Look at its log for the reason.")
+        if kind != pdu.ASSOCIATE_AC:
+            raise self._nobody()
+        try:
+            granted = read_acceptance(pdu.HEADER.pack(kind, len(body)) + bytes(body), proposal)
+        except pdu.NotDicom:
+            raise self._nobody() from None
+        if 0 < granted.maximum_length < SMALLEST_MAXIMUM:
+            raise DestinationDown(
+                f"it takes no PDU longer than {granted.maximum_length} bytes", hint="Mend its maximum PDU length."
+            )
+        return granted
+
+    def _connect(self) -> socket.socket:
+        peer = self._peer
+        try:
+            found = socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise DestinationDown(
+                f"its address {peer.host} cannot be used: {error.strerror}",
+                hint="Check the name in the policy, and the name server of this machine.",
+            ) from error
+        for family, kind, protocol, _name, address in found:
+            raw = socket.socket(family, kind, protocol)
+            try:
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # A blocking connect has the time-out of a write.
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(CONNECT_SECONDS))
+                self._watch(raw)
+                raw.connect(address)
+                self._watch(raw)  # whoever cut it before it was connected cut nothing
+            except OSError:
+                raw.close()
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    raw.close()
+                raise
+            else:
+                return raw
+        raise self._nobody()
+
+    def _nobody(self) -> DestinationDown:
+        return DestinationDown(
+            f"nothing answers as DICOM at {self._peer.host}:{self._peer.port}",
+            hint="Check that it runs, and the address, the port and the firewall.",
+        )
