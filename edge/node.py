@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import secrets
+import socket
 import threading
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from typing import IO, Any
 import structlog
 
 from edge import metrics
+from edge.buffer.intake import Intake
 from edge.buffer.store import Buffer
 from edge.durable import write_durably
 from edge.errors import DataDirInUse, PolicyError
@@ -20,7 +22,8 @@ from edge.forward.lanes import Lanes
 from edge.health import IDENTITY_DAMAGED, NO_POLICY, HealthBoard
 from edge.housekeeping import Housekeeping
 from edge.ingest.custody import Custody
-from edge.ingest.scp import DicomDoor
+from edge.ingest.door import DicomDoor
+from edge.ingest.listener import listen
 from edge.local_http import LocalHttp
 from edge.policy.document import Policy, load_policy
 from edge.recovery import Recovered, recover
@@ -58,7 +61,9 @@ class Node:
         self._housekeeping = Housekeeping(
             self._buffer, self._health, lambda: self._policy, has_centre=self._enrolment.trust is not None
         )
-        self._door = DicomDoor(settings, Custody(self._buffer, self._health, settings.min_free_bytes))
+        self._intake = Intake(settings.data_dir)
+        self._listener: socket.socket | None = None
+        self._door: DicomDoor | None = None
         self._http = LocalHttp(settings.http, alive=self.alive, facts=self.facts, refresh=self._housekeeping.refresh)
         self._link: Link | None = None
         self._dicom_address = ("", 0)
@@ -75,7 +80,7 @@ class Node:
         self._router.start()
         self._housekeeping.start()
         self._http.start()
-        self._dicom_address = self._door.start()
+        self._dicom_address = self._open_door()
         if self._enrolment.identity is not None and self._enrolment.trust is not None:
             self._link = self._make_link(self._enrolment.identity, self._enrolment.trust)
             self._link.start()
@@ -98,7 +103,10 @@ class Node:
 
     def stop(self) -> None:
         """End within ten seconds: the door first, then what empties the buffer, then the buffer."""
-        self._door.stop(DOOR_GRACE_SECONDS)
+        if self._door is not None and self._listener is not None:
+            self._door.stop(DOOR_GRACE_SECONDS)
+            self._listener.close()
+        self._intake.stop()
         if self._link is not None:
             threading.Thread(target=self._link.stop, daemon=True).start()
         self._router.stop(timeout=2.0)
@@ -108,6 +116,15 @@ class Node:
         self._buffer.close()
         self._lock.close()
         log.info("node.stopped")
+
+    def _open_door(self) -> tuple[str, int]:
+        self._listener = listen(self._settings.listen)
+        self._intake.start()
+        custody = Custody(self._intake, self._buffer.arrived, self._health, self._settings.min_free_bytes)
+        self._door = DicomDoor(self._settings, custody, self._listener)
+        self._door.start()
+        address = self._listener.getsockname()
+        return str(address[0]), int(address[1])
 
     def alive(self) -> bool:
         """Whether every thread that images depend on still works."""

@@ -1,57 +1,98 @@
-"""The seam between a way of reading bytes and the buffer: whoever reads C-STORE data sets speaks only this.
-
-A faster reader replaces the one in `scp.py` without touching anything behind this line.
-"""
+"""The seam between the bytes of C-STORE and the buffer: what taking an instance in means, and when it is refused."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
 from edge import metrics
 from edge.buffer.part10 import FileMeta
-from edge.buffer.reception import Reception
-from edge.buffer.store import Buffer
 from edge.errors import SpoolError, SpoolFull
 from edge.health import SPOOL_FULL, HealthBoard
 from edge.model import SealedInstance
 
 log = structlog.get_logger(__name__)
+Pieces = Sequence[memoryview | bytes]
+
+
+class Reception(Protocol):
+    """One data set that is coming in; exactly one of `seal` and `discard` ends it."""
+
+    def write(self, pieces: Pieces) -> None:
+        """Append bytes exactly as they came off the wire."""
+
+    def seal(self, last: Pieces = ()) -> SealedInstance:
+        """Append the last bytes; return only when the instance would survive a power cut."""
+
+    def discard(self) -> None:
+        """Forget what came so far."""
+
+
+class Intake(Protocol):
+    """Where spool files come from."""
+
+    def begin(self, meta: FileMeta, *, expected_bytes: int = 0) -> Reception:
+        """Start taking an instance in."""
+
+    def room(self) -> tuple[int, int]:
+        """Bytes free and bytes in all on the spool's disk."""
 
 
 class Custody:
     """Takes instances in, or says why not. Holds no lock while bytes flow."""
 
-    def __init__(self, buffer: Buffer, health: HealthBoard, min_free_bytes: int) -> None:
-        self._buffer, self._health, self._min_free_bytes = buffer, health, min_free_bytes
+    def __init__(
+        self, intake: Intake, arrived: Callable[[SealedInstance], None], health: HealthBoard, min_free_bytes: int
+    ) -> None:
+        """`arrived` tells routing of an instance in custody; it never blocks and never fails."""
+        self._intake, self._arrived, self._health, self._min_free_bytes = intake, arrived, health, min_free_bytes
+        self._full = False
 
-    def begin(self, meta: FileMeta) -> Reception:
-        """Start an instance.
+    def has_room(self) -> bool:
+        """Whether there is more free than half of what new instances need: below, no association is opened."""
+        return self._intake.room()[0] >= self._min_free_bytes // 2
+
+    def check_room(self) -> None:
+        """Before an instance is taken in.
 
         Raises:
             SpoolFull: free space is under the watermark: the caller answers 0xA700, and the peer keeps its copy.
         """
-        free, _total = self._buffer.spool.room()
-        if free < self._min_free_bytes:
+        if self._intake.room()[0] < self._min_free_bytes:
+            self._full = True
             self._health.raise_condition(SPOOL_FULL)
             raise SpoolFull
-        self._health.clear(SPOOL_FULL.code)
-        return self._buffer.receive(meta)
+        if self._full:
+            self._full = False
+            self._health.clear(SPOOL_FULL.code)
 
-    def complete(self, reception: Reception) -> SealedInstance:
+    def begin(self, meta: FileMeta, expected_bytes: int) -> Reception:
+        """Start an instance of about so many bytes.
+
+        Raises:
+            SpoolError: there is no file for it.
+        """
+        return self._intake.begin(meta, expected_bytes=expected_bytes)
+
+    def complete(self, reception: Reception, last: Pieces) -> SealedInstance:
         """Return when the instance is in custody; from then on success may be answered.
 
         Raises:
             SpoolError: it is not, and nothing of it is left.
         """
         started = time.perf_counter()
-        sealed = reception.seal()
-        self._buffer.arrived(sealed)
+        sealed = reception.seal(last)
         metrics.CUSTODY_SECONDS.observe(time.perf_counter() - started)
         metrics.INSTANCES_ACCEPTED.inc()
         metrics.BYTES_ACCEPTED.inc(sealed.data_set_length)
         return sealed
+
+    def hand_on(self, sealed: SealedInstance) -> None:
+        """Tell routing of an instance whose sender has its answer."""
+        self._arrived(sealed)
 
     def refused(self, error: SpoolError) -> None:
         """Count and say that an instance could not be taken; its sender got 0xA700 and keeps it."""

@@ -13,7 +13,7 @@ import structlog
 from edge import metrics
 from edge.ingest.admission import Crowd, Rejection, Rules, networks, refuse
 from edge.ingest.census import Census
-from edge.ingest.custody_next import Custody
+from edge.ingest.custody import Custody
 from edge.ingest.lobby import Lobby, LobbyRules
 from edge.ingest.serving import Serving
 from edge.ingest.visitors import Caller, Unwelcome, Visitor

@@ -6,7 +6,7 @@ import structlog
 
 from edge import metrics
 from edge.ingest import statuses
-from edge.ingest.custody_next import Custody
+from edge.ingest.custody import Custody
 from edge.ingest.storing import Storing
 from edge.model import AssociationFacts
 from edge.upper_layer import command, pdu

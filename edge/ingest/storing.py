@@ -8,7 +8,7 @@ from edge import metrics
 from edge.buffer.part10 import FileMeta
 from edge.errors import SpoolError
 from edge.ingest import statuses
-from edge.ingest.custody_next import Custody, Pieces, Reception
+from edge.ingest.custody import Custody, Pieces, Reception
 from edge.ingest.requests import StoreRequest, fault_of, read_store_request
 from edge.model import AssociationFacts, SealedInstance
 from edge.upper_layer import command, pdu

@@ -60,9 +60,9 @@ class Services:
             raise ProtocolBroken("service-not-supported", None)  # the library has said so
 
     def _feed(self, command: Command) -> None:
-        parts = [(command.context_id, bytes((pdu.COMMAND | pdu.LAST,)) + command.raw)]
+        parts = [[command.context_id, bytes((pdu.COMMAND | pdu.LAST,)) + command.raw]]
         if number(read(command.raw), 0x0800) != NO_DATA_SET:
-            parts.append((command.context_id, bytes((pdu.LAST,)) + self._identifier(command.context_id)))
+            parts.append([command.context_id, bytes((pdu.LAST,)) + self._identifier(command.context_id)])
         for part in parts:
             primitive = P_DATA()
             primitive.presentation_data_value_list = [part]
