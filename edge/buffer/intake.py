@@ -22,7 +22,7 @@ from edge.buffer.spool import make_root, open_empty, room
 from edge.errors import SpoolError
 
 log = structlog.get_logger(__name__)
-FEWEST_READY = 4
+FEWEST_READY = 8
 MOST_READY = 128
 READY_BYTES = 32 << 20
 """What one process keeps of one size at most: enough for the time that fetching more takes."""
