@@ -50,6 +50,8 @@ class Services:
             context_id, message = self._association.dimse.msg_queue.get_nowait()
         except queue.Empty:
             return  # a C-CANCEL that came too late
+        if not message.is_valid_request:
+            raise ProtocolBroken("bad-message", pdu.UNEXPECTED_PARAMETER)  # the library would say nothing at all
         try:
             self._association._serve_request(message, context_id)
         except AssociationEnded:
