@@ -84,7 +84,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="the names of all rows")
     parser.add_argument("--pairs", type=int, default=5, help="turns of each side; medians are compared [5]")
     parser.add_argument("--scale", type=float, default=1.0, help="of all counts; small ones say little [1.0]")
-    parser.add_argument("--held", type=int, default=1_000_000, help="instances of the row `million`")
+    parser.add_argument("--held", type=int, default=1_000_000, help="instances in the buffer of the row `million`")
     parser.add_argument("--json", type=Path, help="where to write every figure [.bench/results-<time>.json]")
     parser.add_argument("--folder", type=Path, default=Path(".bench"), help="data and scratch space [.bench]")
     parser.add_argument("--quick", action="store_true", help="seconds: shows that the bench works, and nothing else")
@@ -92,7 +92,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     options.rows = [name for name in options.rows.split(",") if name]
     if options.quick:
         options.pairs, options.scale = 1, _QUICK_SCALE
-        options.rows = options.rows or list(QUICK)
+        options.rows, options.held = options.rows or list(QUICK), min(options.held, 500)
     return options
 
 

@@ -49,9 +49,9 @@ class DataSets:
         """The files of one sender. `share` takes only the first part, for contestants that need minutes else."""
         return self._made(name, batch, max(1, round(SHAPES[name].count * self._scale * share)))
 
-    def warm(self, name: str) -> tuple[Path, ...]:
+    def warm(self, name: str, *, batch: str = "warm") -> tuple[Path, ...]:
         """A few instances of the same kind, for the time before the clock runs."""
-        return self._made(name, "warm", max(1, round(SHAPES[name].warm * min(1.0, self._scale))))
+        return self._made(name, batch, max(1, round(SHAPES[name].warm * min(1.0, self._scale))))
 
     def _made(self, name: str, batch: str, count: int) -> tuple[Path, ...]:
         folder = self._folder / name / batch

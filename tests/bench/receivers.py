@@ -17,6 +17,7 @@ from edge.settings import ENVIRONMENT_PREFIX, EdgeSettings
 from provisioning.local.edge import Edge
 from provisioning.local.ports import LOOPBACK, free_port, free_ports
 from provisioning.local.program import Program, find_program
+from tests.bench.senders import TransferFailed
 from tests.bench.sink import AE_TITLE, Sink
 from tests.bench.waiting import until_still
 
@@ -74,28 +75,35 @@ class Contestant:
 
 
 @contextmanager
-def our_node(match: Match, *, data_dir: Path | None = None) -> Iterator[Receiver]:
-    """`skerry-edge run` in a fresh data directory, unless one is given."""
-    data_dir = data_dir or match.folder / "edge"
-    policy = match.folder / "policy.yaml"
-    nowhere = match.folder / "nowhere"
-    nowhere.mkdir(exist_ok=True)
-    policy.write_text(_POLICY.format(folder=nowhere), encoding="utf-8")
+def our_node(match: Match) -> Iterator[Receiver]:
+    """`skerry-edge run` in a fresh data directory. It forwards, or asks a policy of which no rule matches."""
     edge = Edge(
-        data_dir,
+        match.folder / "edge",
         to=[match.forward_to.address] if match.forward_to else [],
-        policy=None if match.forward_to else policy,
+        policy=None if match.forward_to else _policy(match.folder),
         log_dir=match.folder / "log",
         env=node_settings(),
     )
     with _ended(edge):
-        yield Receiver(
-            port=edge.dicom_port,
-            pid=edge.pid,
-            held=lambda: int(edge.facts()["instances_held"]),
-            waiting=lambda: int(edge.facts()["deliveries_waiting"]),
-            get_ready=lambda: until_still(data_dir / "spool"),
-        )
+        yield as_receiver(edge)
+
+
+def as_receiver(edge: Edge, *, since: float = 0.0) -> Receiver:
+    """A node that runs. `since` leaves out of account what lay in its spool before, in seconds of the wall clock."""
+    return Receiver(
+        port=edge.dicom_port,
+        pid=edge.pid,
+        held=lambda: int(edge.facts()["instances_held"]),
+        waiting=lambda: int(edge.facts()["deliveries_waiting"]),
+        get_ready=lambda: until_still(edge.data_dir / "spool", since=since),
+    )
+
+
+def _policy(folder: Path) -> Path:
+    nowhere, policy = folder / "nowhere", folder / "policy.yaml"
+    nowhere.mkdir()
+    policy.write_text(_POLICY.format(folder=nowhere), encoding="utf-8")
+    return policy
 
 
 def node_settings() -> dict[str, str]:
@@ -171,6 +179,8 @@ def _ended(program: Program) -> Iterator[Program]:
     try:
         program.start()
         yield program
+    except TransferFailed as error:
+        raise TransferFailed(f"{error}\n{program.log_end(1)}") from None
     finally:
         children = psutil.Process(program.pid).children(recursive=True) if program.running else []
         program.kill()

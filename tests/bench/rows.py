@@ -8,6 +8,7 @@ from typing import Protocol
 
 from tests.bench.arena import Arena
 from tests.bench.idle import Connects, Idle
+from tests.bench.million import Million
 from tests.bench.receive import Receive
 from tests.bench.receivers import DCMTK, ORTHANC, PYNETDICOM
 from tests.bench.relay import Relay
@@ -59,6 +60,7 @@ ASKED: tuple[Row, ...] = (
     Relay(data="small", peer=ORTHANC, bound=_times(3)),
     Idle(),
     Connects(),
+    Million(),
 )
 """What `make bench` measures."""
 
@@ -78,7 +80,16 @@ MORE: tuple[Row, ...] = (
 )
 """Measured only when they are named."""
 
-QUICK = ("receive.ct.dcmtk", "receive4.small.dcmtk", "send.small.dcmsend", "relay.small.orthanc", "idle", "connects")
+QUICK = (
+    "receive.ct.dcmtk",
+    "receive4.small.dcmtk",
+    "send.small.dcmsend",
+    "relay.small.orthanc",
+    "idle",
+    "connects",
+    "million",
+)
+"""One of each kind."""
 
 
 def select(patterns: Sequence[str]) -> tuple[Row, ...]:

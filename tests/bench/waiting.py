@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.bench.senders import TransferFailed
 
 STILL_SECONDS = 1.0
+_LOOKS = 4
 
 
 def until(condition: Callable[[], bool], what: str, *, seconds: float, step: float = 0.02) -> None:
@@ -24,8 +25,10 @@ def until(condition: Callable[[], bool], what: str, *, seconds: float, step: flo
         time.sleep(step)
 
 
-def until_still(folder: Path, *, seconds: float = 90.0) -> None:
-    """Return when nothing in the folder has grown or gone for a second: what is prepared there is ready.
+def until_still(folder: Path, *, since: float = 0.0, seconds: float = 90.0) -> None:
+    """Return when nothing in the folders of this folder has grown or gone for a second: what is prepared is ready.
+
+    Folders in which nothing was made or removed after `since`, in seconds of the wall clock, are left out.
 
     Raises:
         TransferFailed: it is still at work after the time.
@@ -33,19 +36,22 @@ def until_still(folder: Path, *, seconds: float = 90.0) -> None:
     seen: list[tuple[int, int]] = []
 
     def still() -> bool:
-        seen.append(_extent(folder))
-        return len(seen) > 4 and len(set(seen[-5:])) == 1
+        seen.append(_extent(folder, since))
+        return len(seen) > _LOOKS and len(set(seen[-_LOOKS - 1 :])) == 1
 
-    until(still, f"{folder.name} to be ready", seconds=seconds, step=STILL_SECONDS / 4)
+    until(still, f"{folder.name} to be ready", seconds=seconds, step=STILL_SECONDS / _LOOKS)
 
 
-def _extent(folder: Path) -> tuple[int, int]:
+def _extent(folder: Path, since: float) -> tuple[int, int]:
     """Files, and the blocks that they have on disk."""
     files, blocks = 0, 0
-    for path in folder.rglob("*"):
+    for part in folder.iterdir():
         try:
-            blocks += path.stat().st_blocks
+            if not part.is_dir() or part.stat().st_mtime < since:
+                continue
+            for path in part.iterdir():
+                blocks += path.stat().st_blocks
+                files += 1
         except FileNotFoundError:
-            continue
-        files += 1
+            continue  # it was removed in this moment
     return files, blocks
