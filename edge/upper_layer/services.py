@@ -66,7 +66,7 @@ class Services:
         if number(read(command.raw), 0x0800) != NO_DATA_SET:
             parts.append([command.context_id, bytes((pdu.LAST,)) + self._identifier(command.context_id)])
         for part in parts:
-            primitive = P_DATA()
+            primitive: Any = P_DATA()
             primitive.presentation_data_value_list = [part]
             try:
                 self._association.dimse.receive_primitive(primitive)

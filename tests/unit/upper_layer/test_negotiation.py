@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -105,18 +106,20 @@ def test_a_broken_request_is_named(cut: int) -> None:
         Negotiator("SKERRY", 65_536).negotiate(raw[:cut])
 
 
-def _services(sent: bytes = b"") -> tuple[Services, socket.socket]:
+@pytest.fixture
+def served() -> Iterator[tuple[Services, socket.socket]]:
     theirs, ours = socket.socketpair()
-    theirs.sendall(sent)
     connection = Connection(ours, Patience(idle=2, dimse=2, pdu=2), Windows())
     request = _request([(VERIFICATION, [IMPLICIT]), (CT, [IMPLICIT])])
     services = Services(Negotiator("SKERRY", 65_536), request, Messages(connection, {1, 3}, 0), connection.send)
     services.bind(verification(lambda: 0))
-    return services, theirs
+    yield services, theirs
+    connection.close()
+    theirs.close()
 
 
-def _echo(message_id: int, *, field: int = 0x0030) -> bytes:
-    elements = command._element(command.SOP_CLASS, VERIFICATION.encode()) + b"".join(
+def _echo(message_id: int, *, field: int = 0x0030, sop_class: str = VERIFICATION) -> bytes:
+    elements = command._element(command.SOP_CLASS, sop_class.encode()) + b"".join(
         command._short(element, value)
         for element, value in (
             (command.FIELD, field),
@@ -127,8 +130,8 @@ def _echo(message_id: int, *, field: int = 0x0030) -> bytes:
     return command._whole(elements)
 
 
-def test_an_echo_is_answered_by_the_library_with_nothing_before_it() -> None:
-    services, theirs = _services()
+def test_an_echo_is_answered_by_the_library_with_nothing_before_it(served: tuple[Services, socket.socket]) -> None:
+    services, theirs = served
     services.serve(Command(1, _echo(7)))
     answer = command.read(theirs.recv(1000)[12:])
     assert command.number(answer, command.FIELD) == 0x8030
@@ -136,10 +139,17 @@ def test_an_echo_is_answered_by_the_library_with_nothing_before_it() -> None:
     assert command.number(answer, command.STATUS) == 0
 
 
-def test_a_service_that_is_not_offered_ends_the_association_once() -> None:
-    services, theirs = _services()
+@pytest.mark.parametrize(("field", "sop_class"), [(0x0020, CT), (0x0030, "1.2.999")])
+def test_a_service_that_is_not_offered_ends_the_association_with_one_abort(
+    served: tuple[Services, socket.socket], field: int, sop_class: str
+) -> None:
+    services, theirs = served
     with pytest.raises(ProtocolBroken) as ended:
-        services.serve(Command(1, _echo(7, field=0x0020)))  # C-FIND on Verification
-    assert ended.value.outcome == "bad-message"
-    said = theirs.recv(1000)
-    assert (said + (b"" if ended.value.abort is None else pdu.abort(ended.value.abort))).count(b"\x07\0\0\0\0\4") == 1
+        services.serve(Command(3 if sop_class == CT else 1, _echo(7, field=field, sop_class=sop_class)))
+    theirs.setblocking(False)
+    try:
+        said = theirs.recv(1000)
+    except BlockingIOError:
+        said = b""
+    said += b"" if ended.value.abort is None else pdu.abort(ended.value.abort)
+    assert said.count(b"\x07\0\0\0\0\4") == 1
