@@ -15,6 +15,7 @@ class DeliveryState(StrEnum):
     RETRY_WAIT = "retry_wait"
     DELIVERED = "delivered"
     PARKED = "parked"
+    SUPERSEDED = "superseded"
 
 
 class Progress(StrEnum):
@@ -28,9 +29,12 @@ class Progress(StrEnum):
     """At least one destination refused it; a person is needed."""
     UNROUTED = "unrouted"
     """In custody of its node, and no route sends it anywhere."""
+    SUPERSEDED = "superseded"
+    """A newer object of the same UID went in its place, as the policy says; it was not delivered."""
 
 
 UNFINISHED: dict[DeliveryState, int] = {
+    DeliveryState.SUPERSEDED: -2,  # the delivery that took its place decides
     DeliveryState.DELIVERED: 0,
     DeliveryState.DUE: 1,
     DeliveryState.SENDING: 1,
@@ -40,6 +44,7 @@ UNFINISHED: dict[DeliveryState, int] = {
 """How far from done a state is. A count over several deliveries shows the highest, and never claims more than is so."""
 
 PROGRESS_BY_RANK: dict[int, Progress] = {
+    -2: Progress.SUPERSEDED,
     -1: Progress.UNROUTED,
     0: Progress.DELIVERED,
     1: Progress.WAITING,
@@ -51,7 +56,8 @@ FINALITY: dict[DeliveryState, int] = {
     DeliveryState.RETRY_WAIT: 1,
     DeliveryState.SENDING: 2,
     DeliveryState.PARKED: 3,
-    DeliveryState.DELIVERED: 4,
+    DeliveryState.SUPERSEDED: 4,
+    DeliveryState.DELIVERED: 5,
 }
 """Which of two changes with the same time stands, when their epochs differ: one that says delivered is kept."""
 

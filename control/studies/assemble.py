@@ -53,6 +53,7 @@ def study_item(
         delivered=counts[Progress.DELIVERED],
         waiting=counts[Progress.WAITING],
         parked=counts[Progress.PARKED],
+        superseded=counts[Progress.SUPERSEDED],
         unrouted=counts[Progress.UNROUTED],
         sites=places,
         destinations=destination_items(destinations),

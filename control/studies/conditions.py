@@ -81,11 +81,14 @@ def _in_state(state: Progress, site: str | None) -> ColumnElement[bool]:
             return _owed(UNFINISHED[DeliveryState.DUE], site)
         case Progress.UNROUTED:
             return _has_unrouted(site)
+        case Progress.SUPERSEDED:
+            at = [Delivery.site == site] if site is not None else []
+            return _in_study(Delivery, Delivery.unfinished == UNFINISHED[DeliveryState.SUPERSEDED], *at)
         case Progress.DELIVERED:
             at = [Delivery.site == site] if site is not None else []
             of_study = Delivery.study_instance_uid == Study.study_instance_uid
             return and_(
-                exists().where(of_study, *at),
+                exists().where(of_study, Delivery.unfinished == UNFINISHED[DeliveryState.DELIVERED], *at),
                 not_(exists().where(of_study, STILL_OWED, *at)),
                 not_(_has_unrouted(site)),
             )

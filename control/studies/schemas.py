@@ -18,6 +18,8 @@ class ProgressCounts(BaseModel):
     """Some destination has not answered success yet; its node goes on by itself."""
     parked: int = 0
     """Some destination refused it; a person is needed."""
+    superseded: int = 0
+    """A newer object of the same UID went in its place, and it was delivered nowhere."""
 
 
 class DestinationItem(ProgressCounts):
@@ -57,7 +59,7 @@ class StudyItem(PatientItem, ProgressCounts):
     study_instance_uid: str
     modalities: list[str]
     received: int
-    """Different objects in the custody of some node: delivered + waiting + parked + unrouted."""
+    """Different objects in the custody of some node: delivered + waiting + parked + superseded + unrouted."""
     unrouted: int
     """Objects that no route sends anywhere."""
     sites: list[StudySiteItem]
@@ -85,9 +87,9 @@ class DeliveryItem(BaseModel):
 
     destination: str
     state: str
-    """due | sending | retry_wait | delivered | parked"""
+    """due | sending | retry_wait | delivered | parked | superseded"""
     progress: str
-    """delivered | waiting | parked"""
+    """delivered | waiting | parked | superseded"""
     reason: str
     attempts: int
     dimse_status: int
@@ -122,7 +124,7 @@ class ReceptionItem(BaseModel):
     flags: list[str]
     tags: dict[str, str]
     progress: str
-    """delivered | waiting | parked | unrouted"""
+    """delivered | waiting | parked | superseded | unrouted"""
     deliveries: list[DeliveryItem]
 
 

@@ -161,6 +161,18 @@ async def test_studies_are_found_by_how_far_they_are(inbox: InboxService, studie
         assert await found(studies, state=Progress(state), site="south") == []
 
 
+async def test_what_a_newer_object_took_the_place_of_counts_as_neither_delivered_nor_waiting(
+    inbox: InboxService, studies: StudyService
+) -> None:
+    events = [received(1), received(2), changed(3, 1, "superseded"), changed(4, 2, "delivered")]
+    await inbox.push(NORTH, batch(events))
+    item = await one(studies)
+    assert (item.received, item.delivered, item.superseded, item.waiting) == (2, 1, 1, 0)
+    assert [reception.progress for reception in await trace(studies)] == ["superseded", "delivered"]
+    assert await found(studies, state=Progress.SUPERSEDED) == ["1.2.3"]
+    assert await found(studies, state=Progress.WAITING) == []
+
+
 async def test_an_object_sent_again_after_its_route_was_mended_is_not_unrouted(
     inbox: InboxService, studies: StudyService
 ) -> None:
