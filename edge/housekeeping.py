@@ -9,7 +9,7 @@ import structlog
 
 from edge import metrics
 from edge.buffer.store import Buffer
-from edge.health import DELIVERIES_PARKED, DESTINATION_UNKNOWN, NO_ROUTE, SPOOL_DAMAGED, HealthBoard
+from edge.health import DELIVERIES_PARKED, DESTINATION_UNKNOWN, NO_ROUTE, SPOOL_DAMAGED, SPOOL_FULL, HealthBoard
 from edge.policy.document import Policy
 
 log = structlog.get_logger(__name__)
@@ -28,7 +28,9 @@ class Housekeeping:
         policy: Callable[[], Policy | None],
         *,
         has_centre: bool,
+        min_free_bytes: int = 0,
     ) -> None:
+        self._min_free_bytes = min_free_bytes
         self._buffer, self._health, self._policy, self._has_centre = buffer, health, policy, has_centre
         self._unknown: Set[str] = set()
         self._refreshing = threading.Lock()
@@ -57,7 +59,12 @@ class Housekeeping:
         metrics.DELIVERIES_PARKED.set(counts.deliveries_parked)
         metrics.OLDEST_WAITING_SECONDS.set(counts.oldest_waiting_seconds)
         metrics.OUTBOX_EVENTS.set(counts.outbox_events)
-        metrics.SPOOL_FREE_BYTES.set(self._buffer.spool.room()[0])
+        free = self._buffer.spool.room()[0]
+        metrics.SPOOL_FREE_BYTES.set(free)
+        if free < self._min_free_bytes:
+            self._health.raise_condition(SPOOL_FULL)
+        else:
+            self._health.clear(SPOOL_FULL.code)
         if counts.deliveries_parked:
             text = f"{counts.deliveries_parked} deliveries were refused for good and wait for a person."
             self._health.raise_condition(DELIVERIES_PARKED.saying(text))
@@ -73,9 +80,6 @@ class Housekeeping:
             self._health.raise_condition(NO_ROUTE.saying(text))
         else:
             self._health.clear(NO_ROUTE.code)
-        metrics.HEALTH_CONDITIONS.clear()
-        for condition in self._health.current():
-            metrics.HEALTH_CONDITIONS.labels(code=condition.code, severity=condition.severity).inc()
 
     def _look_for_unknown_destinations(self, policy: Policy) -> None:
         named = {destination.name for destination in policy.destinations}
@@ -92,6 +96,7 @@ class Housekeeping:
         while not self._stopping.wait(ROUND_SECONDS):
             try:
                 self._buffer.expire_leases()
+                self._buffer.prune()
                 policy = self._policy()
                 if policy is not None:
                     self._buffer.release_delivered(policy.keep_delivered)

@@ -69,6 +69,8 @@ class Decision:
     outcomes: tuple[RouteOutcome, ...]
     destinations: tuple[str, ...]
     """Names, each once, in the order of the policy."""
+    replaces: bool = False
+    """Whether older objects of the same SOP Instance UID, with other bytes, go to these destinations no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

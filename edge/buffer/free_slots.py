@@ -11,6 +11,7 @@ from pathlib import Path
 import apsw
 
 from edge.buffer.database import open_writer, run
+from edge.buffer.turn import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,12 @@ class FreeSlot:
 
 
 class FreeSlots:
-    """Takes slots and gives them back. Waits for the write lock a few seconds at most."""
+    """Takes slots and gives them back."""
 
     def __init__(self, database: Path) -> None:
-        self._connection = open_writer(database)
+        self._turn = Turn(database)
+        with self._turn:
+            self._connection = open_writer(database)
 
     def claim(self, owner: str, size: int, limit: int) -> list[FreeSlot]:
         """Up to `limit` slots of this size, ours until an instance lies in them or they are given back."""
@@ -45,13 +48,16 @@ class FreeSlots:
     def close(self) -> None:
         """Give the file back."""
         self._connection.close()
+        self._turn.close()
 
     @contextmanager
     def _changing(self) -> Iterator[apsw.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        with self._turn:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if not self._connection.get_autocommit():
+                    self._connection.execute("ROLLBACK")
+                raise

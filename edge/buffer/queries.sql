@@ -12,10 +12,10 @@ WHERE instance.policy = '' AND excluded.policy <> ''
 RETURNING id;
 
 -- unrouted: the oldest instances that no policy has routed yet
-SELECT * FROM instance WHERE policy = '' ORDER BY id LIMIT :limit;
+SELECT * FROM instance WHERE policy = '' AND released_at IS NULL ORDER BY id LIMIT :limit;
 
 -- nowhere: instances that no route took, or that wait for a policy
-SELECT id FROM instance WHERE routed_to = 0
+SELECT id FROM instance WHERE routed_to = 0 AND released_at IS NULL
   AND (:uid IS NULL OR :uid IN (sop_instance_uid, study_instance_uid, series_instance_uid, instance_id));
 
 -- forget_routing: the policy in force decides about this instance anew
@@ -95,24 +95,24 @@ SELECT (SELECT count(*) FROM instance WHERE released_at IS NULL) AS held,
   (SELECT count(*) FROM delivery WHERE state = 'parked') AS parked,
   (SELECT min(instance.received_at) FROM delivery JOIN instance ON instance.id = delivery.instance
    WHERE delivery.state IN ('due', 'sending', 'retry_wait')) AS oldest_waiting,
-  (SELECT count(*) FROM instance WHERE routed_to = 0) AS nowhere,
+  (SELECT count(*) FROM instance WHERE routed_to = 0 AND released_at IS NULL) AS nowhere,
   (SELECT count(*) FROM outbox) AS outbox;
 
 -- destinations: the queue by destination and state
 SELECT destination, state, count(*) AS deliveries, min(instance.received_at) AS oldest
 FROM delivery JOIN instance ON instance.id = delivery.instance
-WHERE NOT (state = 'delivered' AND released_at IS NOT NULL)
+WHERE NOT (state IN ('delivered', 'superseded') AND released_at IS NOT NULL)
 GROUP BY destination, state ORDER BY destination, state;
 
 -- waiting_by_destination: how much is on its way, or waits for a person
-SELECT destination, count(*) AS deliveries FROM delivery WHERE state <> 'delivered' GROUP BY destination;
+SELECT destination, count(*) AS deliveries FROM delivery WHERE state NOT IN ('delivered', 'superseded') GROUP BY destination;
 
 -- queue: deliveries that are not finished, oldest first
 SELECT delivery.id, delivery.destination, delivery.state, delivery.attempts, delivery.not_before,
   delivery.dimse_status, delivery.reason, delivery.changed_at, instance.instance_id, instance.sop_instance_uid,
   instance.study_instance_uid, instance.received_at
 FROM delivery JOIN instance ON instance.id = delivery.instance
-WHERE delivery.state <> 'delivered' AND (:destination IS NULL OR delivery.destination = :destination)
+WHERE delivery.state NOT IN ('delivered', 'superseded') AND (:destination IS NULL OR delivery.destination = :destination)
   AND (:state IS NULL OR delivery.state = :state)
 ORDER BY delivery.id LIMIT :limit;
 
@@ -129,7 +129,7 @@ SELECT id, instance_id FROM instance
 WHERE released_at IS NULL AND received_at <= :before
   AND EXISTS (SELECT 1 FROM delivery WHERE delivery.instance = instance.id)
   AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.instance = instance.id
-                  AND (state <> 'delivered' OR changed_at > :before))
+                  AND (state NOT IN ('delivered', 'superseded') OR changed_at > :before))
 ORDER BY received_at LIMIT :limit;
 
 -- mark_released: the row stays as the record of what happened
@@ -198,3 +198,47 @@ INSERT INTO closed_shelf (shelf) VALUES (:shelf) ON CONFLICT DO NOTHING;
 
 -- reopen_shelves: believe nothing of them
 DELETE FROM closed_shelf;
+
+-- held_under: what is in the spool under these SOP Instance UIDs, the oldest first
+SELECT * FROM instance
+WHERE released_at IS NULL AND sop_instance_uid IN (SELECT value FROM json_each(:uids)) ORDER BY id;
+
+-- is_held: whether this one is still in the spool
+SELECT 1 AS one FROM instance WHERE id = :id AND released_at IS NULL;
+
+-- mark_replaced: newer objects of the same UIDs took their places
+UPDATE instance SET replaced = 1 WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- replaceable: deliveries of these instances to these destinations that did not begin
+SELECT id FROM delivery
+WHERE instance IN (SELECT value FROM json_each(:ids)) AND destination IN (SELECT value FROM json_each(:destinations))
+  AND state IN (SELECT value FROM json_each(:sources));
+
+-- is_overtaken: whether a newer object of the same UID goes where this delivery goes, in its place
+SELECT 1 AS one FROM delivery JOIN instance ON instance.id = delivery.instance
+WHERE delivery.id = :id AND instance.replaced = 1
+  AND EXISTS (SELECT 1 FROM instance AS newer JOIN delivery AS other ON other.instance = newer.id
+              WHERE newer.sop_instance_uid = instance.sop_instance_uid AND newer.id > instance.id
+                AND other.destination = delivery.destination);
+
+-- overtaken: every delivery of which that is so, and that is not under way
+SELECT delivery.id FROM instance JOIN delivery ON delivery.instance = instance.id
+WHERE instance.replaced = 1 AND instance.released_at IS NULL AND delivery.state IN ('due', 'retry_wait', 'parked')
+  AND EXISTS (SELECT 1 FROM instance AS newer JOIN delivery AS other ON other.instance = newer.id
+              WHERE newer.sop_instance_uid = instance.sop_instance_uid AND newer.id > instance.id
+                AND other.destination = delivery.destination);
+
+-- long_gone: released and emptied before this time
+SELECT id FROM instance WHERE vacated = 1 AND released_at < :before ORDER BY released_at LIMIT :limit;
+
+-- forget_deliveries: of instances that are forgotten
+DELETE FROM delivery WHERE instance IN (SELECT value FROM json_each(:ids));
+
+-- forget_instances: nobody asks for them any more
+DELETE FROM instance WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- held_otherwise: objects of this SOP Instance UID in the spool, when none of them has these bytes
+SELECT 1 AS one FROM instance WHERE released_at IS NULL AND sop_instance_uid = :uid
+  AND NOT EXISTS (SELECT 1 FROM instance WHERE released_at IS NULL AND sop_instance_uid = :uid
+                  AND data_set_length = :length AND checksum = :checksum)
+LIMIT 1;

@@ -22,15 +22,17 @@ CREATE TABLE instance (
   shared_uids TEXT NOT NULL,                 -- JSON: the UIDs as the privacy rule lets the control plane see them
   routed_to INTEGER NOT NULL,                -- how many destinations the policy gave it
   released_at INTEGER,                       -- when it was delivered everywhere and kept long enough
-  vacated INTEGER NOT NULL DEFAULT 0         -- 1 when nothing of it is in its slot any more
+  vacated INTEGER NOT NULL DEFAULT 0,        -- 1 when nothing of it is in its slot any more
+  replaced INTEGER NOT NULL DEFAULT 0        -- 1 when a newer object of its UID took its place
 ) STRICT;
 CREATE INDEX instance_by_sop ON instance (sop_instance_uid);
 CREATE INDEX instance_by_study ON instance (study_instance_uid);
-CREATE INDEX instance_unrouted ON instance (id) WHERE policy = '';
-CREATE INDEX instance_nowhere ON instance (id) WHERE routed_to = 0;
+CREATE INDEX instance_unrouted ON instance (id) WHERE policy = '' AND released_at IS NULL;
+CREATE INDEX instance_nowhere ON instance (id) WHERE routed_to = 0 AND released_at IS NULL;
 CREATE INDEX instance_held ON instance (received_at) WHERE released_at IS NULL;
 CREATE INDEX instance_in_slot ON instance (substr(instance_id, 1, 16)) WHERE vacated = 0;
 CREATE INDEX instance_leaving ON instance (id) WHERE released_at IS NOT NULL AND vacated = 0;
+CREATE INDEX instance_replaced ON instance (id) WHERE replaced = 1 AND released_at IS NULL;
 CREATE INDEX instance_gone ON instance (released_at) WHERE vacated = 1;
 -- No index on any patient attribute on purpose: the edge never searches by person.
 
@@ -38,7 +40,7 @@ CREATE TABLE delivery (
   id INTEGER PRIMARY KEY,
   instance INTEGER NOT NULL REFERENCES instance (id),
   destination TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('due', 'sending', 'retry_wait', 'delivered', 'parked')),
+  state TEXT NOT NULL CHECK (state IN ('due', 'sending', 'retry_wait', 'delivered', 'parked', 'superseded')),
   attempts INTEGER NOT NULL DEFAULT 0,
   not_before INTEGER NOT NULL DEFAULT 0,     -- retry_wait -> due when it has passed
   lease_until INTEGER NOT NULL DEFAULT 0,    -- sending -> due when it has passed
@@ -50,7 +52,7 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_due ON delivery (destination, attempts, id) WHERE state = 'due';
 CREATE INDEX delivery_waiting ON delivery (destination, not_before) WHERE state = 'retry_wait';
 CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
-CREATE INDEX delivery_unfinished ON delivery (destination) WHERE state <> 'delivered';
+CREATE INDEX delivery_unfinished ON delivery (destination) WHERE state NOT IN ('delivered', 'superseded');
 CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'parked';
 
 CREATE TABLE outbox (

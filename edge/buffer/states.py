@@ -19,6 +19,7 @@ class DeliveryState(StrEnum):
     RETRY_WAIT = "retry_wait"
     DELIVERED = "delivered"
     PARKED = "parked"
+    SUPERSEDED = "superseded"
 
 
 class DeliveryEvent(StrEnum):
@@ -32,6 +33,7 @@ class DeliveryEvent(StrEnum):
     LEASE_EXPIRED = "lease_expired"
     BACKOFF_ELAPSED = "backoff_elapsed"
     RELEASED_BY_OPERATOR = "released_by_operator"
+    REPLACED = "replaced"
 
 
 _S, _E = DeliveryState, DeliveryEvent
@@ -47,9 +49,14 @@ TRANSITIONS: dict[tuple[DeliveryState, DeliveryEvent], DeliveryState] = {
     (_S.RETRY_WAIT, _E.BACKOFF_ELAPSED): _S.DUE,
     (_S.RETRY_WAIT, _E.RELEASED_BY_OPERATOR): _S.DUE,
     (_S.PARKED, _E.RELEASED_BY_OPERATOR): _S.DUE,
+    # A newer object of the same UID takes its place, because the policy says so. What is being sent is not torn off.
+    (_S.DUE, _E.REPLACED): _S.SUPERSEDED,
+    (_S.RETRY_WAIT, _E.REPLACED): _S.SUPERSEDED,
+    (_S.PARKED, _E.REPLACED): _S.SUPERSEDED,
+    (_S.SUPERSEDED, _E.ACCEPTED): _S.DELIVERED,  # it was being sent after all; the success is no less real
 }
 
-UNFINISHED = frozenset(_S) - {_S.DELIVERED}
+UNFINISHED = frozenset(_S) - {_S.DELIVERED, _S.SUPERSEDED}
 """States that keep an instance in the spool, whatever its age."""
 
 

@@ -10,25 +10,34 @@ import json
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import apsw
 
 from edge.buffer import rows
-from edge.buffer.database import first, run
+from edge.buffer.admission import admit_all
+from edge.buffer.database import run
 from edge.buffer.deliveries import Deliveries, nobody
+from edge.buffer.duplicates import find_twins, replaced, waves
 from edge.buffer.epoch import BOOT_NOTE, current_epoch, mark_boot, renew_epoch
+from edge.buffer.held import DUPLICATES_NOTE
 from edge.buffer.intake import Intake
 from edge.buffer.part10 import FileMeta
 from edge.buffer.reception import Reception
 from edge.buffer.seal import to_microseconds
 from edge.buffer.slot_index import SlotIndex
-from edge.buffer.slots import generation_of, slot_of
+from edge.buffer.transitions import Transition, take
+from edge.errors import IllegalTransition
 from edge.model import BufferCounts, OutboxEvent, RoutedInstance, SealedInstance
 
 SCANNED_NOTE = "spool.scanned"
 """The epoch in which every file of the spool was last compared with the index."""
+REMEMBERED = timedelta(days=30)
+"""How long a trace knows of what has left the spool: without an end the index would grow for ever."""
+PRUNED_TOGETHER = 200
 CHECKPOINT_BYTES = 16 << 20
 """The length of WAL from which the node checkpoints by itself; a replicator that does so earlier finds no contest."""
 
@@ -94,9 +103,16 @@ class Buffer(Deliveries):
     def admit(self, routed: Sequence[RoutedInstance]) -> int:
         """Commit rows, deliveries and outbox events of these instances together; return how many were new."""
         now = to_microseconds(datetime.now(UTC))
-        added = self._writer.write(lambda connection: sum(_admit(connection, one, now) for one in routed))
+        added = 0
+        for wave in waves(routed):
+            twins = find_twins(self._reader(), self.spool, wave)
+            added += self._writer.write(partial(admit_all, wave=wave, twins=twins, now=now))
         self._wake()
         return added
+
+    def set_duplicates(self, policy: str) -> None:
+        """Tell ingest processes what the policy in force does with duplicates: keep-both, replace or refuse."""
+        self.set_note(DUPLICATES_NOTE, policy)
 
     # outbox
 
@@ -153,6 +169,7 @@ class Buffer(Deliveries):
 
     def release_delivered(self, keep: timedelta, limit: int = 500) -> int:
         """Give back the room of instances delivered everywhere and kept for `keep`; return how many."""
+        self._supersede_late()
         now = datetime.now(UTC)
         before = to_microseconds(now - keep)
         done = run(self._reader(), "retainable", before=before, limit=limit)
@@ -161,6 +178,20 @@ class Buffer(Deliveries):
             self._writer.write(lambda connection: _mark_released(connection, ids, to_microseconds(now)))
         self.slots.leave(self.spool, limit)
         return len(done)
+
+    def prune(self, limit: int = PRUNED_TOGETHER) -> int:
+        """Forget some of what left the spool long ago; return how many instances. A trace ends with them."""
+        before = to_microseconds(datetime.now(UTC) - REMEMBERED)
+        old = json.dumps([row["id"] for row in run(self._reader(), "long_gone", before=before, limit=limit)])
+        if old == "[]":
+            return 0
+
+        def forget(connection: apsw.Connection) -> int:
+            run(connection, "forget_deliveries", ids=old)
+            run(connection, "forget_instances", ids=old)
+            return connection.changes()
+
+        return self._writer.write(forget)
 
     def bound_wal(self) -> None:
         """Move a long WAL into the database as far as readers and a replicator allow; never blocks a writer."""
@@ -174,30 +205,20 @@ class Buffer(Deliveries):
             self._intake.stop()
         super().close()
 
+    def _supersede_late(self) -> None:
+        """Older objects whose sender died, or whose lease ran out, while a newer one took their place."""
+        for row in run(self._reader(), "overtaken"):
+            self._writer.write(partial(_take_if_possible, change=replaced(row["id"])))
+
     def _wake(self) -> None:
         self._outbox.set()
         self.work_came()
         self._admitted()
 
 
-def _admit(connection: apsw.Connection, routed: RoutedInstance, now: int) -> bool:
-    added = first(connection, "add_instance", **rows.instance_values(routed))
-    if added is None:
-        return False
-    instance_id = routed.sealed.instance_id
-    run(connection, "occupy_slot", slot=slot_of(instance_id), generation=generation_of(instance_id))
-    for destination in routed.decision.destinations:
-        run(connection, "add_delivery", instance=added["id"], destination=destination, now=now)
-    if not routed.decision.policy:
-        return True  # without a policy there is no privacy rule yet, so nothing is told
-    run(
-        connection,
-        "add_event",
-        kind="instance_received",
-        now=now,
-        body=json.dumps(rows.received_body(routed)),
-    )
-    return True
+def _take_if_possible(connection: apsw.Connection, change: Transition) -> None:
+    with suppress(IllegalTransition):
+        take(connection, change)
 
 
 def _mark_released(connection: apsw.Connection, ids: Sequence[int], now: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import apsw
@@ -14,6 +14,7 @@ from edge.buffer.seal import to_microseconds
 from edge.buffer.states import DeliveryEvent, sources, target
 from edge.errors import IllegalTransition
 
+_REPLACEABLE = frozenset(sources(DeliveryEvent.REPLACED))
 _SILENT = frozenset({DeliveryEvent.GIVEN_BACK})
 """Events that change nothing for anybody who watches: the delivery was not tried."""
 
@@ -52,6 +53,9 @@ def take(connection: apsw.Connection, change: Transition) -> None:
     )
     if not changed:
         raise IllegalTransition(f"delivery {change.delivery_id} cannot be {change.event} now")
+    if target(change.event) in _REPLACEABLE and run(connection, "is_overtaken", id=change.delivery_id):
+        take(connection, replace(change, event=DeliveryEvent.REPLACED, reason=f"replaced; before: {change.reason}"))
+        return
     if change.event not in _SILENT and not _again(change, before):
         body = rows.changed_body(run(connection, "delivery_event", id=change.delivery_id)[0])
         run(connection, "add_event", kind="delivery_changed", now=now, body=json.dumps(body))

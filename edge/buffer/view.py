@@ -164,7 +164,7 @@ def _traced(row: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]]) -> 
     record = _with_times(row, "received_at", "released_at")
     record["outcomes"] = json.loads(row["outcomes"])
     record["flags"] = json.loads(row["flags"])
-    for internal in ("id", "checksum", "data_set_offset", "shared_uids", "routed_to", "vacated"):
+    for internal in ("id", "checksum", "data_set_offset", "shared_uids", "routed_to", "vacated", "replaced"):
         record.pop(internal)
     record["deliveries"] = [
         {key: value for key, value in _with_times(one, "changed_at", "not_before").items() if key != "instance"}

@@ -18,6 +18,7 @@ def decide(policy: Policy, facts: AssociationFacts, tags: TagSet) -> Decision:
         policy=policy.label,
         outcomes=outcomes,
         destinations=tuple(d.name for d in policy.destinations if d.name in wanted),
+        replaces=policy.duplicates == "replace",
     )
 
 

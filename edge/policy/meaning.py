@@ -42,6 +42,7 @@ class Meaning:
             routes=routes,
             keep_delivered=self._keep_delivered(),
             privacy=self._privacy(self._model.privacy),
+            duplicates=self._model.duplicates,
         )
 
     # --- routes -------------------------------------------------------------------------------------------------

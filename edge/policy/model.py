@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Literal
 
 from edge.model import Destination
 from edge.policy.cel import Condition
@@ -57,6 +58,10 @@ class Privacy:
     """As a keyed hash only; wins over `share`."""
 
 
+Duplicates = Literal["keep-both", "replace", "refuse"]
+"""What is done with an object whose SOP Instance UID is held already, with other bytes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """A policy that was checked and may run; immutable, safe to share between threads."""
@@ -67,6 +72,7 @@ class Policy:
     routes: tuple[Route, ...]
     keep_delivered: timedelta
     privacy: Privacy
+    duplicates: Duplicates = "keep-both"
 
     def labelled(self, label: str) -> Policy:
         """The same policy under another label, such as `3.17` for generation 3, version 17."""

@@ -105,6 +105,9 @@ class PolicyModel(_Strict):
     skerry: Literal[1] = Field(description="the document format, 1")
     destinations: list[DestinationModel] = Field(description="a list of destinations, `[]` for none")
     routes: list[RouteModel] = Field(description="a list of routes, `[]` for none")
+    duplicates: Literal["keep-both", "replace", "refuse"] = Field(
+        default="keep-both", description="`keep-both`, `replace` or `refuse`"
+    )
     retention: RetentionModel = Field(
         default_factory=RetentionModel, description="a group of keys, such as {keep_delivered: 24h}"
     )

@@ -43,8 +43,8 @@ def test_admitting_the_same_file_twice_changes_nothing(buffer: Buffer) -> None:
     assert len(buffer.claim("pacs", 10)) == 1
 
 
-def test_the_same_sop_instance_twice_is_custody_of_two_arrivals(buffer: Buffer) -> None:
-    buffer.admit([routed(take(buffer, "1.9"), "pacs"), routed(take(buffer, "1.9"), "pacs")])
+def test_a_sop_instance_with_other_bytes_is_custody_of_two_arrivals(buffer: Buffer) -> None:
+    buffer.admit([routed(take(buffer, "1.9"), "pacs"), routed(take(buffer, "1.9", b"other"), "pacs")])
     assert len(buffer.claim("pacs", 10)) == 2
 
 
@@ -111,7 +111,7 @@ def test_acknowledged_events_go_and_their_numbers_are_never_used_again(buffer: B
     (event,) = buffer.read_outbox(10)
     assert len(buffer.read_outbox(10)) == 1, "reading is not removing"
     buffer.acknowledge(event.sequence)
-    buffer.admit([routed(take(buffer), "pacs")])
+    buffer.admit([routed(take(buffer, "1.9"), "pacs")])
     (later,) = buffer.read_outbox(10)
     assert later.sequence > event.sequence
 

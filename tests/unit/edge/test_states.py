@@ -8,8 +8,17 @@ from edge.buffer.states import TRANSITIONS, UNFINISHED, DeliveryEvent, DeliveryS
 from edge.errors import IllegalTransition
 
 
-def test_every_state_but_delivered_has_a_way_out() -> None:
-    assert {state for state, _event in TRANSITIONS} == set(UNFINISHED)
+def test_every_state_but_the_two_last_ones_has_a_way_out() -> None:
+    assert {state for state, _event in TRANSITIONS} == {*UNFINISHED, DeliveryState.SUPERSEDED}
+    assert set(DeliveryState) == {*UNFINISHED, DeliveryState.SUPERSEDED, DeliveryState.DELIVERED}
+
+
+def test_what_was_superseded_is_never_sent_again_by_itself_or_by_a_person() -> None:
+    assert {event for state, event in TRANSITIONS if state is DeliveryState.SUPERSEDED} == {DeliveryEvent.ACCEPTED}
+
+
+def test_what_is_being_sent_is_not_superseded_under_its_senders_hands() -> None:
+    assert (DeliveryState.SENDING, DeliveryEvent.REPLACED) not in TRANSITIONS
 
 
 def test_every_unfinished_delivery_can_still_be_delivered() -> None:
@@ -27,7 +36,8 @@ def test_every_unfinished_delivery_can_still_be_delivered() -> None:
 def test_delivered_is_reached_only_by_the_destinations_own_success() -> None:
     ways = {(state, event) for (state, event), result in TRANSITIONS.items() if result is DeliveryState.DELIVERED}
     assert {event for _state, event in ways} == {DeliveryEvent.ACCEPTED}
-    assert {state for state, _event in ways} == {DeliveryState.SENDING, DeliveryState.DUE}  # due: its lease ran out
+    # Due and superseded: its lease ran out while it was being sent.
+    assert {state for state, _event in ways} == {DeliveryState.SENDING, DeliveryState.DUE, DeliveryState.SUPERSEDED}
 
 
 def test_a_success_counts_although_the_lease_ran_out_while_it_was_sent() -> None:

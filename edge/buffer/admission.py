@@ -1,0 +1,52 @@
+"""What one instance becomes in the index: its row, its deliveries and its event, inside the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import apsw
+
+from edge.buffer import rows
+from edge.buffer.database import first, run
+from edge.buffer.duplicates import OTHER_BYTES, SAME_BYTES, Twins, supersede
+from edge.buffer.slots import generation_of, slot_of
+from edge.model import RoutedInstance
+
+
+def admit_all(
+    connection: apsw.Connection, *, wave: Sequence[RoutedInstance], twins: Mapping[str, Twins], now: int
+) -> int:
+    """How many of these changed anything."""
+    return sum(_admit(connection, one, twins.get(one.sealed.instance_id), now) for one in wave)
+
+
+def _admit(connection: apsw.Connection, routed: RoutedInstance, twins: Twins | None, now: int) -> bool:
+    """Whether anything changed. `twins` is what was held under its UID a moment ago."""
+    again = twins is not None and twins.same is not None and _is_held(connection, twins.same)
+    if again:
+        routed = replace(routed, flags=(*routed.flags, SAME_BYTES))
+    elif twins is not None and twins.others:
+        routed = replace(routed, flags=(*routed.flags, OTHER_BYTES))
+    added = first(connection, "add_instance", **rows.instance_values(routed))
+    if added is None:
+        return False
+    instance_id = routed.sealed.instance_id
+    run(connection, "occupy_slot", slot=slot_of(instance_id), generation=generation_of(instance_id))
+    if again:
+        # The row is the record of the arrival, and what gives the slot back; nothing is delivered once more.
+        run(connection, "mark_released", id=added["id"], now=now)
+        return True
+    for destination in routed.decision.destinations:
+        run(connection, "add_delivery", instance=added["id"], destination=destination, now=now)
+    if twins is not None and twins.others and routed.decision.replaces:
+        supersede(connection, routed, twins.others)
+    if not routed.decision.policy:
+        return True  # without a policy there is no privacy rule yet, so nothing is told
+    run(connection, "add_event", kind="instance_received", now=now, body=json.dumps(rows.received_body(routed)))
+    return True
+
+
+def _is_held(connection: apsw.Connection, row_id: int) -> bool:
+    return bool(run(connection, "is_held", id=row_id))
