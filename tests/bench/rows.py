@@ -76,6 +76,7 @@ MORE: tuple[Row, ...] = (
         if (peer, senders) != (DCMTK, 1)
     ),
     Send(data="big", peer_name="dcmsend", peer=dcmsend),
+    *(Send(data=name, peer_name="dcmsend", peer=dcmsend, bare=True) for name in _NAGLE),
     Relay(data="big", peer=ORTHANC),
 )
 """Measured only when they are named."""

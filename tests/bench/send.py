@@ -16,7 +16,7 @@ from subprocess import Popen
 from tests.bench.arena import Arena, settle_disks
 from tests.bench.receivers import Match, our_node
 from tests.bench.results import Bound, Line
-from tests.bench.senders import SEND_SECONDS, finished, timed
+from tests.bench.senders import SEND_SECONDS, bare_forwarder, finished, timed
 from tests.bench.sink import Sink, sink
 from tests.bench.waiting import until
 
@@ -31,12 +31,14 @@ class Send:
     peer_name: str
     peer: Peer
     share: float = 1.0
+    bare: bool = False
+    """The forwarder alone, without the node and its queue."""
     bound: Bound | None = None
 
     @property
     def name(self) -> str:
         """As `--rows` takes it."""
-        return f"send.{self.data}.{self.peer_name}"
+        return f"send{'-bare' if self.bare else ''}.{self.data}.{self.peer_name}"
 
     @property
     def needs(self) -> tuple[tuple[str, str], ...]:
@@ -45,7 +47,10 @@ class Send:
 
     def measure(self, arena: Arena) -> Iterator[Line]:
         """The pairs of this row."""
-        ours, peer = arena.alternate(lambda: (self._our_turn(arena),), lambda: (self._peers_turn(arena),))
+        ours, peer = arena.alternate(
+            lambda: (self._bare_turn(arena, bare_forwarder) if self.bare else self._our_turn(arena),),
+            lambda: (self._bare_turn(arena, self.peer),),
+        )
         yield Line(
             name=self.name,
             unit="/s",
@@ -72,14 +77,15 @@ class Send:
             node.get_ready()
             return _release(target, len(files), len(warm))
 
-    def _peers_turn(self, arena: Arena) -> float:
+    def _bare_turn(self, arena: Arena, send: Peer) -> float:
+        """A program that sends files and ends."""
         files, warm = self._files(arena), arena.data.warm(self.data)
         with arena.fresh_folder() as folder, sink(folder) as target:
-            with self.peer(warm, target.port) as sender:
+            with send(warm, target.port) as sender:
                 finished(sender)
             target.last_arrival(len(warm), seconds=60)
             target.hold()
-            with self.peer(files, target.port) as sender:
+            with send(files, target.port) as sender:
                 rate = _release(target, len(files), len(warm))
                 finished(sender)
             return rate

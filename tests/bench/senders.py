@@ -43,6 +43,14 @@ def storescu(files: Sequence[Path], port: int) -> Iterator[subprocess.Popen[byte
             yield process
 
 
+@contextmanager
+def bare_forwarder(files: Sequence[Path], port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Our own forwarder, without the node around it."""
+    argv = [sys.executable, "-m", "tests.bench.bare_forwarder", str(port)]
+    with _running([*argv, *(str(path.resolve()) for path in files)], Path.cwd(), nagle=False) as process:
+        yield process
+
+
 def finished(process: subprocess.Popen[bytes], *, seconds: float = SEND_SECONDS) -> None:
     """Return when the sender has ended well.
 
