@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from edge.tags.read import read_tags
+from edge.tags.read import read_file_tags, read_tags
 
-__all__ = ["read_tags"]
+__all__ = ["read_file_tags", "read_tags"]

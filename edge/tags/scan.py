@@ -17,12 +17,12 @@ MAX_VALUE_BYTES = 16 * 1024
 """A longer value of a wanted attribute is not read: PS3.5 allows 64 to 10240 characters for those that rules use."""
 MAX_ELEMENTS = 200_000
 """Elements walked before the header counts as unreadable; a bound on time for hostile input."""
-_UNDEFINED = 0xFFFFFFFF
+UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 # PS3.5 7.1.2: these have two reserved bytes and a length of 32 bits; all others a length of 16 bits.
-_LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
-_SHORT = frozenset(
+LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+SHORT = frozenset(
     (
         *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT"),
         *(b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"),
@@ -69,12 +69,12 @@ class Walker:
             tag, vr, length = head
             if tag in (_ITEM, _ITEM_END, _SEQUENCE_END):
                 # Left over from a sequence whose length was wrong: pass it, the rest is usually sound.
-                self.source.skip(0 if length == _UNDEFINED else length)
+                self.source.skip(0 if length == UNDEFINED else length)
                 continue
             if tag > last:
                 return
-            if length == _UNDEFINED:
-                self._skip_undefined(implicit=self.implicit or vr == "UN")
+            if length == UNDEFINED:
+                self.pass_undefined(vr)
                 if tag in wanted:
                     yield RawValue(tag=tag, vr=vr, data=None)
             elif tag not in wanted:
@@ -101,7 +101,7 @@ class Walker:
         # Some senders announce one encoding and send another; the first element, of group 0008, tells.
         if head[:2] in (b"\x08\x00", b"\x00\x08") and self.big_endian != (head[0] == 0):
             self.big_endian, self.guessed = not self.big_endian, True
-        explicit = head[4:6] in _LONG or head[4:6] in _SHORT
+        explicit = head[4:6] in LONG or head[4:6] in SHORT
         if explicit == self.implicit:
             self.implicit, self.guessed = not explicit, True
 
@@ -112,20 +112,20 @@ class Walker:
         if implicit or group == 0xFFFE:
             return tag, "", struct.unpack_from(order + "I", head, 4)[0]
         vr = head[4:6]
-        if vr in _SHORT:
+        if vr in SHORT:
             return tag, vr.decode("ascii"), struct.unpack_from(order + "H", head, 6)[0]
-        if vr in _LONG:
+        if vr in LONG:
             return tag, vr.decode("ascii"), struct.unpack(order + "I", self._exactly(4))[0]
         if vr.isalpha() and vr.isupper():  # a VR of the future: PS3.5 6.2 gives it the long form
             return tag, "UN", struct.unpack(order + "I", self._exactly(4))[0]
         return tag, "", struct.unpack_from(order + "I", head, 4)[0]  # one implicit element among explicit ones
 
-    def _skip_undefined(self, *, implicit: bool) -> None:
+    def pass_undefined(self, vr: str) -> None:
         """Pass a value of undefined length: items up to its delimiter, whatever is nested in them."""
         # One entry for each open level: True for an item (holds elements), False for a sequence (holds items).
         open_levels = [False]
         # PS3.5 6.2.2, note 2: what is inside a UN of undefined length is Implicit VR, down to its end.
-        implicit_from = 0 if implicit else None
+        implicit_from = 0 if self.implicit or vr == "UN" else None
         while open_levels:
             self._count()
             tag, vr, length = self._parse(self._exactly(8), implicit=implicit_from is not None)
@@ -137,7 +137,7 @@ class Walker:
                     open_levels.pop()
                 if implicit_from is not None and len(open_levels) <= implicit_from:
                     implicit_from = None
-            elif length != _UNDEFINED:
+            elif length != UNDEFINED:
                 self.source.skip(length)
             else:
                 if vr == "UN" and implicit_from is None:

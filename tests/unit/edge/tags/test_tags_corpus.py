@@ -22,6 +22,7 @@ from edge.model import TagSet, TagValue
 from edge.tags import read_tags
 from edge.vocabulary import ATTRIBUTES
 from tests.dicom_corpus import corpus_files, split_part10
+from tests.tag_reading import read_both_ways
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +60,7 @@ def at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
 
 def read(path: Path) -> TagSet:
     transfer_syntax, data_set = split_part10(path.read_bytes())
-    return read_tags(io.BytesIO(data_set), transfer_syntax_uid=transfer_syntax)
+    return read_both_ways(data_set, transfer_syntax)
 
 
 def test_every_real_file_reads_exactly_as_pydicom_reads_it() -> None:

@@ -14,8 +14,8 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
-from edge.tags import read_tags
 from edge.vocabulary import ATTRIBUTES
+from tests.tag_reading import read_both_ways
 from tests.unit.edge.tags.test_tags_corpus import comparable, expected_value
 
 SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
@@ -81,7 +81,7 @@ def test_any_data_set_reads_as_pydicom_reads_it(dataset: Dataset, syntax: str) -
         content = encoded(dataset, syntax)
         uid = UID(syntax)
         oracle = pydicom.filereader.read_dataset(io.BytesIO(content), uid.is_implicit_VR, uid.is_little_endian)
-        tags = read_tags(io.BytesIO(content), transfer_syntax_uid=syntax)
+        tags = read_both_ways(content, syntax)
         for keyword in ATTRIBUTES:
             got = tags.values.get(keyword)
             assert comparable(got) == expected_value(oracle, keyword), (keyword, tags.flags)
@@ -91,7 +91,7 @@ def test_any_data_set_reads_as_pydicom_reads_it(dataset: Dataset, syntax: str) -
 @settings(max_examples=500, deadline=2000)
 @given(content=st.binary(max_size=2000), syntax=st.sampled_from((*SYNTAXES, "1.2.840.10008.1.2.1.99", "", "x")))
 def test_any_bytes_give_an_answer(content: bytes, syntax: str) -> None:
-    tags = read_tags(io.BytesIO(content), transfer_syntax_uid=syntax)
+    tags = read_both_ways(content, syntax)
     assert set(tags.values) <= set(ATTRIBUTES)
 
 
@@ -104,4 +104,4 @@ def test_a_data_set_with_damaged_bytes_gives_an_answer(dataset: Dataset, syntax:
     for _ in range(data.draw(st.integers(1, 5))):
         if content:
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    read_tags(io.BytesIO(bytes(content)), transfer_syntax_uid=syntax)
+    read_both_ways(bytes(content), syntax)

@@ -12,6 +12,7 @@ import pytest
 
 from edge.tags import read_tags
 from edge.tags.scan import MAX_VALUE_BYTES
+from tests.tag_reading import read_both_ways
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
@@ -42,7 +43,7 @@ def data_set(elements: dict[int, tuple[bytes, bytes]], *, syntax: str = EXPLICIT
 
 
 def read(content: bytes, syntax: str = EXPLICIT) -> dict[str, object]:
-    tags = read_tags(io.BytesIO(content), transfer_syntax_uid=syntax)
+    tags = read_both_ways(content, syntax)
     return {**tags.values, "flags": tags.flags}
 
 
