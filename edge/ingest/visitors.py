@@ -89,6 +89,8 @@ class Visitor:
 
 
 def _unwelcome(first: int) -> Unwelcome:
-    if first in (pdu.ASSOCIATE_AC, pdu.ASSOCIATE_RJ, pdu.P_DATA_TF, pdu.RELEASE_RQ, pdu.RELEASE_RP, pdu.ABORT):
+    if first == pdu.ABORT:
+        return Unwelcome("unexpected-pdu")  # an abort is never answered with one (PS3.8 Table 9-10, state 2: AA-2)
+    if first in (pdu.ASSOCIATE_AC, pdu.ASSOCIATE_RJ, pdu.P_DATA_TF, pdu.RELEASE_RQ, pdu.RELEASE_RP):
         return Unwelcome("unexpected-pdu", pdu.abort(pdu.UNEXPECTED_PDU))
     return Unwelcome("not-dicom", pdu.abort(pdu.UNRECOGNISED_PDU))

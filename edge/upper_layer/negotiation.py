@@ -35,6 +35,7 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from edge.upper_layer.ends import ProtocolBroken
+from edge.upper_layer.items import without_unknown_items
 
 # A site's scanners send private and retired classes that no list has; a router that refuses them loses images.
 _config.UNRESTRICTED_STORAGE_SERVICE = True
@@ -112,7 +113,7 @@ class Negotiator:
         association.acse._check_async_ops = lambda: _operations(association.requestor.asynchronous_operations)
         try:
             pdu = A_ASSOCIATE_RQ()
-            pdu.decode(request)
+            pdu.decode(without_unknown_items(request))
             association.requestor.primitive = pdu.to_primitive()
             association.acse.negotiate_association()
         except Exception as error:

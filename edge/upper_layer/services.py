@@ -10,13 +10,16 @@ from pynetdicom import evt
 from pynetdicom.pdu_primitives import P_DATA
 
 from edge.upper_layer import pdu
-from edge.upper_layer.command import NO_DATA_SET, number, read
+from edge.upper_layer.command import DATA_SET_TYPE, FIELD, NO_DATA_SET, number, read
 from edge.upper_layer.ends import AssociationEnded, ProtocolBroken
 from edge.upper_layer.messages import Command, Messages, Pieces
 from edge.upper_layer.negotiation import Negotiator, Provider
 
 LONGEST_IDENTIFIER = 16 << 20
 """Bytes of a data set that a service other than C-STORE may get: queries, not images."""
+_RESPONSE = 0x8000
+_REQUESTS = frozenset({0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0100, 0x0110, 0x0120, 0x0130, 0x0140, 0x0150, 0x0FFF})
+"""Command fields of PS3.7 Annex E.1."""
 Handlers = Sequence[tuple[Any, Callable[[Any], Any]]]
 
 
@@ -62,8 +65,12 @@ class Services:
             raise ProtocolBroken("service-not-supported", None)  # the library has said so
 
     def _feed(self, command: Command) -> None:
+        elements = read(command.raw)
+        field, data_set_type = number(elements, FIELD), number(elements, DATA_SET_TYPE)
+        if field is None or field & ~_RESPONSE not in _REQUESTS or data_set_type is None:
+            raise ProtocolBroken("bad-command-set")  # before a data set is waited for that may never come
         parts = [[command.context_id, bytes((pdu.COMMAND | pdu.LAST,)) + command.raw]]
-        if number(read(command.raw), 0x0800) != NO_DATA_SET:
+        if data_set_type != NO_DATA_SET:
             parts.append([command.context_id, bytes((pdu.LAST,)) + self._identifier(command.context_id)])
         for part in parts:
             primitive: Any = P_DATA()
