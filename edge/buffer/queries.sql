@@ -184,11 +184,14 @@ SELECT slot, size, generation, owner FROM free_slot WHERE slot IN (SELECT value 
 -- free_bytes: how much of the disk waits in empty slots
 SELECT coalesce(sum(size), 0) AS bytes FROM free_slot;
 
--- free_by_size: empty slots that nobody owns
-SELECT size, count(*) AS slots FROM free_slot WHERE owner IS NULL GROUP BY size;
+-- free_by_size: empty slots
+SELECT size, count(*) AS slots FROM free_slot GROUP BY size;
 
 -- recent_lengths: how large the newest instances are
 SELECT data_set_offset + data_set_length AS bytes FROM instance ORDER BY id DESC LIMIT :limit;
+
+-- newest: the last row
+SELECT coalesce(max(id), 0) AS id FROM instance;
 
 -- closed_shelves: shelves that need no look
 SELECT shelf FROM closed_shelf;

@@ -14,6 +14,10 @@ from edge.buffer.spool import Spool
 from edge.buffer.writer import Writer
 
 
+DISK_SHARE = 50
+"""At most one part in so many of the free disk waits in empty slots: a full disk gets back what is released."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmptySlot:
     """A slot that the index takes for empty."""
@@ -87,6 +91,18 @@ class SlotIndex:
         """How much of the disk waits in empty slots."""
         return int(run(self._reader(), "free_bytes")[0]["bytes"])
 
+    def sizes(self) -> dict[int, int]:
+        """How many empty slots there are of each size."""
+        return {row["size"]: row["slots"] for row in run(self._reader(), "free_by_size")}
+
+    def recent_lengths(self, limit: int) -> list[int]:
+        """How many bytes of a file the newest instances take."""
+        return [row["bytes"] for row in run(self._reader(), "recent_lengths", limit=limit)]
+
+    def newest(self) -> int:
+        """A number that changes when instances get their rows."""
+        return int(run(self._reader(), "newest")[0]["id"])
+
     def leave(self, spool: Spool, limit: int) -> int:
         """Take released instances out of their slots; return how many. One that is being read stays for now.
 
@@ -95,7 +111,7 @@ class SlotIndex:
         leaving = run(self._reader(), "leaving", limit=limit)
         if not leaving:
             return 0
-        left = self._ready_bytes - self.empty_bytes()
+        left = min(self._ready_bytes, spool.room()[0] // DISK_SHARE) - self.empty_bytes()
         done: list[tuple[Row, int]] = []
         for row in leaving:
             size = spool.empty(row["instance_id"], keep=left > 0)
@@ -104,12 +120,6 @@ class SlotIndex:
                 left -= size
         self._writer.write(lambda connection: _vacate(connection, done))
         return len(done)
-
-    def set_free(self, spool: Spool, instance_id: str) -> None:
-        """Take an instance that needs no row out of its slot."""
-        size = spool.empty(instance_id, keep=self.empty_bytes() < self._ready_bytes)
-        if size is not None:
-            self._writer.write(lambda connection: _free(connection, instance_id, size))
 
     def _run(self, query: str, **values: object) -> None:
         self._writer.write(lambda connection: run(connection, query, **values))
