@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -84,6 +85,24 @@ BUFFER_FAILING = Condition(
     text="The buffer database does not take changes; images are safe in the spool but are not routed.",
     hint="Look at the log for buffer.commit_failed; check the disk.",
 )
+PROCESS_DOWN = Condition(
+    code="process-down",
+    severity=Severity.HIGH,
+    text="A process of this node does not work; it is started again.",
+    hint="Look at the log for process.ended and what stands before it.",
+)
+PROCESS_RESTARTED = Condition(
+    code="process-restarted",
+    severity=Severity.MEDIUM,
+    text="A process of this node ended unexpectedly and was started again; nothing acknowledged is lost by that.",
+    hint="Look at the log for process.ended; when it goes on, report it.",
+)
+ORDER = (Severity.HIGH, Severity.MEDIUM, Severity.LOW)
+
+
+def worst_first(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Conditions in the order in which a person should read them."""
+    return tuple(sorted(conditions, key=lambda held: (ORDER.index(held.severity), held.code, held.subject)))
 
 
 class HealthBoard:
@@ -96,15 +115,22 @@ class HealthBoard:
     def raise_condition(self, condition: Condition) -> None:
         """The condition holds from now on, in these words."""
         with self._lock:
+            before = self._held.get((condition.code, condition.subject))
             self._held[condition.code, condition.subject] = condition
+        if before != condition:
+            self._changed()
 
     def clear(self, code: str, subject: str = "") -> None:
         """The condition holds no longer."""
         with self._lock:
-            self._held.pop((code, subject), None)
+            before = self._held.pop((code, subject), None)
+        if before is not None:
+            self._changed()
 
     def current(self) -> tuple[Condition, ...]:
         """What holds now, the worst first."""
-        order = (Severity.HIGH, Severity.MEDIUM, Severity.LOW)
         with self._lock:
-            return tuple(sorted(self._held.values(), key=lambda held: (order.index(held.severity), held.code)))
+            return worst_first(self._held.values())
+
+    def _changed(self) -> None:
+        """Called after every change; for a board that tells somebody."""

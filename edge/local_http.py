@@ -8,10 +8,8 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from edge.metrics import REGISTRY
 from edge.settings import cannot_listen
 
 Facts = Mapping[str, Any]
@@ -21,13 +19,13 @@ class LocalHttp:
     """Serves what a node says of itself. Reads only; nothing here can change anything."""
 
     def __init__(
-        self, listen: str, *, alive: Callable[[], bool], facts: Callable[[], Facts], refresh: Callable[[], None]
+        self, listen: str, *, alive: Callable[[], bool], facts: Callable[[], Facts], metrics: Callable[[], bytes]
     ) -> None:
         host, _, port = listen.rpartition(":")
         handler = type(
             "Handler",
             (_Handler,),
-            {"alive": staticmethod(alive), "facts": staticmethod(facts), "refresh": staticmethod(refresh)},
+            {"alive": staticmethod(alive), "facts": staticmethod(facts), "metrics": staticmethod(metrics)},
         )
         try:
             self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), handler)
@@ -55,7 +53,7 @@ class LocalHttp:
 class _Handler(BaseHTTPRequestHandler):
     alive: Callable[[], bool]
     facts: Callable[[], Facts]
-    refresh: Callable[[], None]
+    metrics: Callable[[], bytes]
     timeout = 10
     server_version = "skerry-edge"
     sys_version = ""
@@ -71,8 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
                 status = 200 if facts["ready"] or self.path == "/status" else 503
                 self._answer(status, "application/json", json.dumps(facts, indent=2).encode() + b"\n")
             case "/metrics":
-                self.refresh()
-                self._answer(200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY))
+                self._answer(200, CONTENT_TYPE_LATEST, self.metrics())
             case _:
                 self._answer(404, "text/plain", b"try /healthz, /readyz, /status or /metrics\n")
 

@@ -7,17 +7,23 @@ import logging
 import sys
 import threading
 import warnings
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
 
 _NOISY = ("pynetdicom", "pydicom", "paho")
 
 
-def configure_logs(*, quiet: bool = False) -> None:
-    """Send every log line of this process to standard error as one JSON object; `quiet` only what is odd."""
+def configure_logs(*, quiet: bool = False, process: str = "") -> None:
+    """Send every log line of this process to standard error as one JSON object; `quiet` only what is odd.
+
+    `process` is its name among the processes of a node, for every line.
+    """
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
         processors=[
+            *([_Signed(process)] if process else []),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -32,6 +38,17 @@ def configure_logs(*, quiet: bool = False) -> None:
     # The libraries print data set elements at some levels: patient data has no place in a log.
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class _Signed:
+    """Puts the name of the process first; a context variable would not reach the threads."""
+
+    def __init__(self, process: str) -> None:
+        self._process = process
+
+    def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """The line with the name."""
+        return {"process": self._process, **event}
 
 
 class _Lines:

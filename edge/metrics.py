@@ -1,9 +1,19 @@
-"""Every metric that the edge exposes, declared once. Labels are bounded by configuration; no UIDs, no patient data."""
+"""Every metric that the edge exposes, declared once. Labels are bounded by configuration; no UIDs, no patient data.
+
+In a process of a node the values live in files that core sums up (`edge/exposition.py`), under the process's name
+instead of its number: a process that was started again goes on counting where the dead one was.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import os
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+
+PROCESS = os.environ.get("SKERRY_PROCESS", "")
+"""The name of this process in its node; empty where everything is in one."""
+if PROCESS:
+    values.ValueClass = values.MultiProcessValue(lambda: PROCESS)  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
 
 INSTANCES_ACCEPTED = Counter("skerry_edge_instances_accepted_total", "Instances taken into custody.", registry=REGISTRY)
@@ -23,7 +33,9 @@ PARTIAL_OBJECTS = Counter(
 ASSOCIATIONS = Counter(
     "skerry_edge_associations_total", "Associations that ended, by how.", ["outcome"], registry=REGISTRY
 )
-OPEN_ASSOCIATIONS = Gauge("skerry_edge_open_associations", "Associations open now.", registry=REGISTRY)
+OPEN_ASSOCIATIONS = Gauge(
+    "skerry_edge_open_associations", "Associations open now.", registry=REGISTRY, multiprocess_mode="livesum"
+)
 CUSTODY_SECONDS = Histogram(
     "skerry_edge_custody_seconds",
     "From the complete data set to the answer.",
@@ -40,18 +52,23 @@ DELIVERED_BYTES = Counter(
     "skerry_edge_delivered_bytes_total", "Data set bytes that a destination took.", ["destination"], registry=REGISTRY
 )
 DESTINATION_UP = Gauge(
-    "skerry_edge_destination_up", "1 while the last contact went well.", ["destination"], registry=REGISTRY
+    "skerry_edge_destination_up",
+    "1 while the last contact went well.",
+    ["destination"],
+    registry=REGISTRY,
+    multiprocess_mode="livemostrecent",
 )
-INSTANCES_HELD = Gauge("skerry_edge_instances_held", "Instances in the spool.", registry=REGISTRY)
-INSTANCES_NOWHERE = Gauge("skerry_edge_instances_nowhere", "Held instances without any destination.", registry=REGISTRY)
-DELIVERIES_WAITING = Gauge("skerry_edge_deliveries_waiting", "Deliveries not yet delivered.", registry=REGISTRY)
-DELIVERIES_PARKED = Gauge("skerry_edge_deliveries_parked", "Deliveries that wait for a person.", registry=REGISTRY)
-OLDEST_WAITING_SECONDS = Gauge(
-    "skerry_edge_oldest_waiting_seconds", "Age of the instance that waits longest.", registry=REGISTRY
-)
-OUTBOX_EVENTS = Gauge("skerry_edge_outbox_events", "Events not yet acknowledged centrally.", registry=REGISTRY)
-SPOOL_FREE_BYTES = Gauge("skerry_edge_spool_free_bytes", "Free bytes on the spool's disk.", registry=REGISTRY)
-HEALTH_CONDITIONS = Gauge(
-    "skerry_edge_health_conditions", "Conditions that hold now.", ["code", "severity"], registry=REGISTRY
-)
-BUILD_INFO = Gauge("skerry_edge_build_info", "Always 1.", ["version"], registry=REGISTRY)
+
+
+def _of_core(name: str, text: str) -> Gauge:
+    """A fact of the whole node, which only core sets."""
+    return Gauge(name, text, registry=REGISTRY, multiprocess_mode="livemostrecent")
+
+
+INSTANCES_HELD = _of_core("skerry_edge_instances_held", "Instances in the spool.")
+INSTANCES_NOWHERE = _of_core("skerry_edge_instances_nowhere", "Held instances without any destination.")
+DELIVERIES_WAITING = _of_core("skerry_edge_deliveries_waiting", "Deliveries not yet delivered.")
+DELIVERIES_PARKED = _of_core("skerry_edge_deliveries_parked", "Deliveries that wait for a person.")
+OLDEST_WAITING_SECONDS = _of_core("skerry_edge_oldest_waiting_seconds", "Age of the instance that waits longest.")
+OUTBOX_EVENTS = _of_core("skerry_edge_outbox_events", "Events not yet acknowledged centrally.")
+SPOOL_FREE_BYTES = _of_core("skerry_edge_spool_free_bytes", "Free bytes on the spool's disk.")

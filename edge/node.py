@@ -1,34 +1,37 @@
-"""The composition root: the only module that knows every stage; it owns the order of start and stop."""
+"""The composition root of the process that routes, keeps and tells: it owns the order of start and stop.
+
+Receiving and delivering are other processes' work (`edge/processes`); they meet this one at the spool and the buffer.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import secrets
-import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import structlog
 
-from edge import metrics
-from edge.buffer.intake import Intake
+from edge.buffer.deliveries import nobody
+from edge.buffer.notices import NoticeReceiver
 from edge.buffer.store import Buffer
 from edge.durable import write_durably
-from edge.errors import DataDirInUse, PolicyError
-from edge.forward.lanes import Lanes
-from edge.health import IDENTITY_DAMAGED, NO_POLICY, HealthBoard
+from edge.errors import PolicyError
+from edge.exposition import Exposition
+from edge.health import IDENTITY_DAMAGED, NO_POLICY, Condition, HealthBoard, worst_first
 from edge.housekeeping import Housekeeping
-from edge.ingest.custody import Custody
-from edge.ingest.door import DicomDoor
-from edge.ingest.listener import listen
 from edge.local_http import LocalHttp
+from edge.model import SealedInstance
+from edge.orders import Orders, publish
 from edge.policy.document import Policy, load_policy
-from edge.recovery import Recovered, recover
+from edge.recovery import Recovered, look_again, recover
 from edge.routing import Router
+from edge.run_dir import RunDir
 from edge.settings import EdgeSettings
+from edge.siblings import Siblings
 from edge.sync.identity import NodeIdentity
 from edge.sync.link import Link
 from edge.sync.policy_store import PolicyStore, policy_label
@@ -36,58 +39,76 @@ from edge.sync.trust import PolicyTrust, load_enrolment
 from mesh.v1.common_pb2 import PolicyBundle
 
 log = structlog.get_logger(__name__)
-DOOR_GRACE_SECONDS = 2.0
 
 
 class Node:
-    """One edge node in one data directory.
+    """The core of one edge node in one data directory, which its caller owns.
 
     `local_policy` is the policy of `--policy` or `--to`; it beats the control plane's. A node without any policy only
-    buffers: it keeps what arrives, shows it, and routes it when a policy comes.
+    buffers: it keeps what arrives, shows it, and routes it when a policy comes. `admitted` is called when there is work
+    for who delivers; `dicom` is where the processes that receive listen.
     """
 
-    def __init__(self, settings: EdgeSettings, local_policy: Policy | None) -> None:
-        self._settings = settings
-        self._lock = lock_data_dir(settings.data_dir)
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        local_policy: Policy | None,
+        *,
+        dicom: str = "",
+        admitted: Callable[[], None] = nobody,
+    ) -> None:
+        self._settings, self._dicom = settings, dicom
+        self._run_dir = RunDir(settings.data_dir)
+        self._siblings = Siblings(self._run_dir)
         self._health = HealthBoard()
-        self._buffer = Buffer(settings.data_dir)
+        self._buffer = Buffer(settings.data_dir, admitted=admitted)
         self._enrolment = load_enrolment(settings.data_dir)
         self._follows_centre = local_policy is None and self._enrolment.trust is not None
         self._policy_lock = threading.Lock()
         self._policy: Policy | None = local_policy
         self._running_bundle: PolicyBundle | None = None
-        self._lanes = Lanes(settings, self._buffer, self._health)
-        self._router = Router(self._buffer, self._health, lambda: self._policy, pseudonym_key(settings.data_dir))
-        self._housekeeping = Housekeeping(
-            self._buffer, self._health, lambda: self._policy, has_centre=self._enrolment.trust is not None
+        self._router = Router(
+            self._buffer,
+            self._health,
+            lambda: self._policy,
+            pseudonym_key(settings.data_dir),
+            look=lambda: self._look(),
         )
-        self._intake = Intake(settings.data_dir)
-        self._listener: socket.socket | None = None
-        self._door: DicomDoor | None = None
-        self._http = LocalHttp(settings.http, alive=self.alive, facts=self.facts, refresh=self._housekeeping.refresh)
+        self._housekeeping = Housekeeping(
+            self._buffer,
+            self._health,
+            lambda: self._policy,
+            has_centre=self._enrolment.trust is not None,
+            min_free_bytes=settings.min_free_bytes,
+        )
+        self._notices: NoticeReceiver | None = None
+        self._http: LocalHttp | None = None
+        self._exposition = Exposition(self.conditions, self._destinations, self._siblings)
         self._link: Link | None = None
-        self._dicom_address = ("", 0)
 
-    def start(self) -> tuple[tuple[str, int], tuple[str, int]]:
-        """Return when modalities can send: the addresses of the DICOM door and of the local HTTP."""
-        metrics.BUILD_INFO.labels(version=version("skerry")).set(1)
+    def start(self) -> tuple[str, int]:
+        """Return when what arrives is routed: the address of the local HTTP."""
+        http = LocalHttp(self._settings.http, alive=self.alive, facts=self.facts, metrics=self._metrics)
+        self._http = http
         self._take_up_last_good()
+        self._notices = NoticeReceiver(self._settings.data_dir, _Arrivals(self._buffer), look=self.look_again)
+        self._notices.open()
         self.recover()
         if self._policy is not None:
-            self._lanes.match(self._policy.destinations)
+            self._give_orders(self._policy)
         else:
             self._health.raise_condition(NO_POLICY)
         self._router.start()
+        self._notices.start()
         self._housekeeping.start()
-        self._http.start()
-        self._dicom_address = self._open_door()
+        http.start()
         if self._enrolment.identity is not None and self._enrolment.trust is not None:
             self._link = self._make_link(self._enrolment.identity, self._enrolment.trust)
             self._link.start()
         elif self._enrolment.trouble:
             self._health.raise_condition(IDENTITY_DAMAGED)
         log.info("node.started", policy=self._policy.label if self._policy else "none")
-        return self._dicom_address, self._http.address
+        return http.address
 
     def recover(self) -> Recovered:
         """Make index and spool agree."""
@@ -98,47 +119,43 @@ class Node:
         self._take_up_last_good()
         found = self.recover()
         self._buffer.close()
-        self._lock.close()
         return found
 
+    def look_again(self) -> None:
+        """Find what a process that received took into custody and told nobody of."""
+        self._router.look_again()
+
+    def outbox_grew(self) -> None:
+        """Another process has settled deliveries."""
+        self._buffer.outbox_grew()
+
     def stop(self) -> None:
-        """End within ten seconds: the door first, then what empties the buffer, then the buffer."""
-        if self._door is not None and self._listener is not None:
-            self._door.stop(DOOR_GRACE_SECONDS)
-            self._listener.close()
-        self._intake.stop()
+        """End within a few seconds: first what comes in, then the buffer."""
+        if self._notices is not None:
+            self._notices.stop()
         if self._link is not None:
             threading.Thread(target=self._link.stop, daemon=True).start()
         self._router.stop(timeout=2.0)
-        self._lanes.stop()
         self._housekeeping.stop(timeout=1.0)
-        self._http.stop()
+        if self._http is not None:
+            self._http.stop()
         self._buffer.close()
-        self._lock.close()
         log.info("node.stopped")
-
-    def _open_door(self) -> tuple[str, int]:
-        self._listener = listen(self._settings.listen)
-        self._intake.start()
-        custody = Custody(self._intake, self._buffer.arrived, self._health, self._settings.min_free_bytes)
-        self._door = DicomDoor(self._settings, custody, self._listener)
-        self._door.start()
-        address = self._listener.getsockname()
-        return str(address[0]), int(address[1])
 
     def alive(self) -> bool:
         """Whether every thread that images depend on still works."""
-        return self._buffer.alive() and self._router.alive() and self._lanes.alive()
+        hears = self._notices is not None and self._notices.alive()
+        return hears and self._buffer.alive() and self._router.alive()
 
     def facts(self) -> dict[str, Any]:
         """What the node says of itself to this machine."""
         counts = self._buffer.counts()
-        conditions = self._conditions()
         free, total = self._buffer.spool.room()
+        ready = self.alive() and self._siblings.receiving() and free >= self._settings.min_free_bytes
         return {
-            "ready": self._dicom_address[1] != 0 and self.alive() and free >= self._settings.min_free_bytes,
+            "ready": ready,
             "version": version("skerry"),
-            "dicom": "{}:{}".format(*self._dicom_address),
+            "dicom": self._dicom,
             "policy": self._policy.label if self._policy else None,
             "instances_held": counts.instances_held,
             "instances_nowhere": counts.instances_nowhere,
@@ -148,8 +165,13 @@ class Node:
             "outbox_events": counts.outbox_events,
             "spool_free_bytes": free,
             "spool_total_bytes": total,
-            "conditions": conditions,
+            "conditions": [_shown(one) for one in self.conditions()],
+            "processes": self._siblings.processes(),
         }
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """What is not right, here and in the other processes; the worst first."""
+        return worst_first([*self._health.current(), *self._siblings.conditions()])
 
     def apply_policy(self, bundle: PolicyBundle) -> None:
         """Run this policy from now on.
@@ -165,7 +187,7 @@ class Node:
         with self._policy_lock:
             self._policy = policy
             self._running_bundle = bundle
-            self._lanes.match(policy.destinations)
+            self._give_orders(policy)
         self._health.clear(NO_POLICY.code)
 
     def _take_up_last_good(self) -> None:
@@ -199,43 +221,41 @@ class Node:
 
     def _report(self) -> Mapping[str, object]:
         facts = self.facts()
-        reported = ("ready", "version", "dicom", "policy", "instances_nowhere")
+        reported = ("ready", "version", "dicom", "policy", "instances_nowhere", "processes")
         return {
             **{key: value for key, value in facts.items() if key not in reported},
             "dicom_endpoint": facts["dicom"],
         }
 
-    def _conditions(self) -> list[dict[str, str]]:
-        held = [(one.code, str(one.severity), one.text, one.hint) for one in self._health.current()]
-        return [dict(zip(("code", "severity", "text", "hint"), one, strict=True)) for one in held]
+    def _give_orders(self, policy: Policy) -> None:
+        orders = Orders(policy=policy.label, destinations=tuple(policy.destinations), duplicates=policy.duplicates)
+        publish(self._run_dir, orders)
+
+    def _look(self) -> None:
+        look_again(self._buffer, self._router.admit)
+
+    def _destinations(self) -> set[str]:
+        return {one.name for one in self._policy.destinations} if self._policy else set()
+
+    def _metrics(self) -> bytes:
+        self._housekeeping.refresh()
+        return self._exposition.text()
 
 
-def lock_data_dir(data_dir: Path) -> IO[str]:
-    """Own this data directory until the returned file is closed, or the process ends however it ends.
+class _Arrivals:
+    """The buffer's queue, as those know it who tell of arrivals."""
 
-    Raises:
-        DataDirInUse: another process owns it.
-    """
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = (data_dir / "lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise DataDirInUse(f"another process owns {data_dir}") from error
-    return lock
+    def __init__(self, buffer: Buffer) -> None:
+        self._buffer = buffer
+
+    def put(self, sealed: SealedInstance) -> None:
+        """Never blocks, never fails."""
+        self._buffer.arrived(sealed)
 
 
-def is_owned(data_dir: Path) -> bool:
-    """Whether a process owns this data directory now: the node runs, or its index is rebuilt."""
-    try:
-        with (data_dir / "lock").open("r", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+def _shown(condition: Condition) -> dict[str, str]:
+    values = asdict(condition)
+    return {key: str(values[key]) for key in ("code", "severity", "text", "hint")}
 
 
 def pseudonym_key(data_dir: Path) -> bytes:

@@ -74,6 +74,17 @@ def close_shelves(buffer: Buffer, admit: Admit) -> None:
     _Search(buffer, admit, full=False).open_shelves(alive_too=False)
 
 
+def look_again(buffer: Buffer, admit: Admit) -> int:
+    """While the node runs: adopt what was never told of, wherever it is. Only from the thread that admits. How many."""
+    search = _Search(buffer, admit, full=False)
+    search.taken_slots()
+    search.open_shelves()
+    metrics.INSTANCES_ADOPTED.inc(search.counts["adopted"])
+    if search.counts["adopted"]:
+        log.info("recovery.found", adopted=search.counts["adopted"])
+    return search.counts["adopted"]
+
+
 class _Search:
     """One look through the spool for what the index does not know."""
 

@@ -25,17 +25,32 @@ log = structlog.get_logger(__name__)
 BATCH = 64
 RETRY_SECONDS = 1.0
 READ_TRIES = 3
+STUCK_SECONDS = 180.0
+"""A batch of 64 headers takes milliseconds; a disk that holds it for so long will not give it back by itself."""
 UNDECIDED = Decision(policy="", outcomes=(), destinations=())
+
+
+def _find_nothing() -> None:
+    """For a router that hears of everything."""
 
 
 class Router:
     """One thread between the arrivals and the rows."""
 
     def __init__(
-        self, buffer: Buffer, health: HealthBoard, policy: Callable[[], Policy | None], pseudonym_key: bytes
+        self,
+        buffer: Buffer,
+        health: HealthBoard,
+        policy: Callable[[], Policy | None],
+        pseudonym_key: bytes,
+        *,
+        look: Callable[[], None] = _find_nothing,
     ) -> None:
-        self._buffer, self._health, self._policy, self._key = buffer, health, policy, pseudonym_key
+        """`look` finds, and admits, what is in the spool and was never told of."""
+        self._buffer, self._health, self._policy, self._key, self._look = buffer, health, policy, pseudonym_key, look
         self._stopping = threading.Event()
+        self._asked_to_look = threading.Event()
+        self._turned = time.monotonic()
         self._retry_at = 0.0
         self._thread = threading.Thread(target=self._run, name="router", daemon=True)
 
@@ -49,8 +64,12 @@ class Router:
         self._thread.join(timeout)
 
     def alive(self) -> bool:
-        """Whether the thread still works."""
-        return self._thread.is_alive()
+        """Whether the thread still works, and has not hung for minutes in one and the same batch."""
+        return self._thread.is_alive() and time.monotonic() - self._turned < STUCK_SECONDS
+
+    def look_again(self) -> None:
+        """Look through the spool soon: a process that received has died, or could not tell all that came."""
+        self._asked_to_look.set()
 
     def admit(self, arrivals: Sequence[SealedInstance]) -> int:
         """Route these instances and commit their rows together; return how many changed.
@@ -63,6 +82,8 @@ class Router:
     def _run(self) -> None:
         left: list[SealedInstance] = []
         while True:
+            self._turned = time.monotonic()
+            self._look_if_asked()
             more = self._unrouted()
             arrivals = self._buffer.next_arrivals(BATCH, timeout=0.0 if more else 0.5)
             if not arrivals and self._stopping.is_set():
@@ -71,6 +92,16 @@ class Router:
                 arrivals, left = left[:BATCH] + arrivals, left[BATCH:]
             left += self._commit(arrivals)
             left += self._commit(more)
+
+    def _look_if_asked(self) -> None:
+        """Here, because nothing else may admit at the same time."""
+        if not self._asked_to_look.is_set() or self._stopping.is_set():
+            return
+        self._asked_to_look.clear()
+        try:
+            self._look()
+        except Exception:
+            log.exception("routing.look_failed", hint="The next start finds what this look did not.")
 
     def _unrouted(self) -> list[SealedInstance]:
         """Rows that wait for a policy, once there is one."""

@@ -56,6 +56,21 @@ def open_reader(path: Path) -> apsw.Connection:
     return connection
 
 
+def check_usable(path: Path) -> None:
+    """Look, before a node begins, whether its processes will be able to use this database; none yet is fine.
+
+    Raises:
+        SettingsError: the file is damaged, another program's, or of another release.
+    """
+    if not path.exists():
+        return
+    connection = open_reader(path)
+    try:
+        _check_release(connection, path)
+    finally:
+        connection.close()
+
+
 def run(connection: apsw.Connection, query: str, **values: object) -> list[Row]:
     """Run one named query to its end and return its rows by column name.
 
@@ -87,16 +102,23 @@ def _naming_damage(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _migrate(connection: apsw.Connection, path: Path) -> None:
+def _check_release(connection: apsw.Connection, path: Path) -> bool:
+    """Whether it is of this release; else it is new."""
     version = connection.pragma("user_version")
     application = connection.pragma("application_id")
     if version == SCHEMA_VERSION and application == APPLICATION_ID:
-        return
+        return True
     if version not in (0, SCHEMA_VERSION) or application not in (0, APPLICATION_ID):
         raise SettingsError(
             f"{path.name} is not a buffer database of this release (application {application:#x}, schema {version})",
             hint="Run the release that wrote it until its queue is empty, or `skerry-edge rebuild` to index the spool.",
         )
+    return False
+
+
+def _migrate(connection: apsw.Connection, path: Path) -> None:
+    if _check_release(connection, path):
+        return
     schema = resources.files("edge.buffer").joinpath("schema.sql").read_text(encoding="utf-8")
     connection.execute("BEGIN IMMEDIATE")
     try:

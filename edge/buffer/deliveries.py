@@ -44,6 +44,7 @@ class Deliveries:
         self._writer = Writer(self._path)
         self._local = threading.local()
         self._work = threading.Condition()
+        self._additions = 0
         self._settled = settled
         self._senders = os.open(data_dir / "edge.db.senders", os.O_RDWR | os.O_CREAT, 0o600)
 
@@ -131,14 +132,20 @@ class Deliveries:
         """Give back the deliveries of a sender that has not settled them in time. Returns how many."""
         return self._expire(to_microseconds(datetime.now(UTC)))
 
-    def wait_for_work(self, timeout: float) -> None:
-        """Return when deliveries were added, or after `timeout` seconds."""
+    def work_so_far(self) -> int:
+        """A number that changes whenever deliveries are added."""
+        return self._additions
+
+    def wait_for_work(self, timeout: float, *, since: int | None = None) -> None:
+        """Return when deliveries were added (since `work_so_far` gave that number), or after `timeout` seconds."""
         with self._work:
-            self._work.wait(timeout)
+            before = self._additions if since is None else since
+            self._work.wait_for(lambda: self._additions != before, timeout)
 
     def work_came(self) -> None:
         """Wake whoever waits for work."""
         with self._work:
+            self._additions += 1
             self._work.notify_all()
 
     def set_note(self, key: str, value: str) -> None:

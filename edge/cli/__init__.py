@@ -14,7 +14,8 @@ from typing import Annotated
 import typer
 
 from edge.cli import look, policy, run
-from edge.errors import EdgeError, SettingsError, UnknownInstance
+from edge.ending import ending_of
+from edge.errors import EdgeError
 from edge.logs import configure_logs
 
 app = typer.Typer(
@@ -49,25 +50,9 @@ def main() -> None:
     configure_logs(quiet=True)
     try:
         app()
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"skerry-edge: {where}{error.strerror or error}", file=sys.stderr)
-        print("  Check that the path exists and that this user may write there.", file=sys.stderr)
-        sys.exit(1)
-    except EdgeError as error:
-        if "--json" in sys.argv:
-            print(json.dumps({"error": str(error), "hint": error.hint}))
-        print(f"skerry-edge: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
-        sys.exit(_exit_code(error))
-
-
-def _exit_code(error: EdgeError) -> int:
-    match error:
-        case UnknownInstance():
-            return 3
-        case SettingsError():
-            return 2
-        case _:
-            return 1
+    except (EdgeError, OSError) as error:
+        ending = ending_of(error)
+        if isinstance(error, EdgeError) and "--json" in sys.argv:
+            print(json.dumps({"error": ending.text, "hint": ending.hint}))
+        ending.tell()
+        sys.exit(ending.code)

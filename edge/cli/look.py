@@ -13,8 +13,8 @@ import typer
 from edge.buffer.view import BufferView, QueueFilter
 from edge.cli.options import DataDir, DryRun, Json
 from edge.cli.words import age, counted, plain
+from edge.data_dir import is_owned
 from edge.errors import SettingsError
-from edge.node import is_owned
 from edge.sync.trust import load_enrolment
 
 _INTERNAL_NOTES = ("epoch.", "link.sent", "lanes.")

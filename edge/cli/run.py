@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import sys
-import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from edge.buffer.database import check_usable
 from edge.cli.options import DataDir, DryRun, Json
 from edge.cli.policy import read_document
+from edge.data_dir import lock_data_dir
 from edge.errors import SettingsError
-from edge.logs import configure_logs
-from edge.node import Node, lock_data_dir
-from edge.policy.document import Policy, load_policy
+from edge.node import Node
+from edge.policy.document import load_policy
 from edge.policy.quickstart import everything_to
+from edge.processes.launch import Launch
 from edge.settings import load_settings
 from edge.sync.enrol import enrol
 
@@ -35,10 +34,6 @@ To = Annotated[
         "--to", metavar="AETITLE@HOST:PORT", help="Send everything to this PACS. May repeat; not with --policy."
     ),
 ]
-
-
-STOP_SECONDS = 9.0
-"""After so long a stop ends whatever hangs; everything acknowledged is in the spool already."""
 
 
 def run(
@@ -58,34 +53,25 @@ def run(
     config: Config = None,
 ) -> None:
     """Receive, route and deliver until SIGTERM. Prints `ready dicom=HOST:PORT http=HOST:PORT` when it serves."""
-    configure_logs()
     settings = load_settings(
         config=config,
         environment=os.environ,
         flags={"data_dir": data_dir, "listen": listen, "http": http, "ae_title": ae_title},
     )
-    stopping = threading.Event()
-    threading.Thread(target=_end_what_hangs, args=(stopping,), daemon=True).start()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    node = Node(settings, local_policy(policy, to))
-    dicom, local_http = node.start()
-    print(f"ready dicom={dicom[0]}:{dicom[1]} http={local_http[0]}:{local_http[1]}", flush=True)
-    stopping.wait()
-    node.stop()
-    # What is left are library threads that may sit in a connect; everything of ours is settled and closed.
+    check_usable(settings.data_dir / "edge.db")
+    become_supervisor(Launch(settings=settings, policy=local_policy(policy, to)))
+
+
+def become_supervisor(launch: Launch) -> NoReturn:
+    """Go on as the supervisor of a node, in the same process: what the commands have loaded is given back."""
+    document = launch.inheritable()
+    os.set_inheritable(document, True)
     sys.stdout.flush()
-    os._exit(0)
+    # -P: the folder in which somebody starts a node is no place to load programs from.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "edge.processes", "supervisor", str(document)])  # noqa: S606
 
 
-def _end_what_hangs(stopping: threading.Event) -> None:
-    """End the process a while after it was asked to, be it in the middle of its start."""
-    stopping.wait()
-    time.sleep(STOP_SECONDS)
-    os._exit(1)
-
-
-def local_policy(policy: Path | None, to: list[str] | None) -> Policy | None:
+def local_policy(policy: Path | None, to: list[str] | None) -> str | None:
     """The policy that the command line asks for; without one, an enrolled node follows its centre, another buffers.
 
     Raises:
@@ -94,11 +80,14 @@ def local_policy(policy: Path | None, to: list[str] | None) -> Policy | None:
     """
     if policy is not None and to:
         raise SettingsError("--policy and --to were both given", hint="Give one of them.")
+    text = None
     if policy is not None:
-        return load_policy(read_document(policy))
-    if to:
-        return load_policy(everything_to(to))
-    return None
+        text = read_document(policy)
+    elif to:
+        text = everything_to(to)
+    if text is not None:
+        load_policy(text)
+    return text
 
 
 def enrol_node(
@@ -135,11 +124,12 @@ def rebuild(
     if dry_run:
         facts: dict[str, object] = {"spool_files": len(list(data_dir.glob("spool/*/*.dcm"))), "dry_run": True}
     else:
-        lock_data_dir(data_dir).close()
+        lock = lock_data_dir(data_dir)
         kept = _move_index_aside(data_dir)
         settings = load_settings(config=None, environment={}, flags={"data_dir": data_dir, "http": "127.0.0.1:0"})
-        node = Node(settings, local_policy(policy, to))
-        found = node.rebuild()
+        text = local_policy(policy, to)
+        found = Node(settings, None if text is None else load_policy(text)).rebuild()
+        lock.close()
         facts = {"adopted": found.adopted, "unfinished": found.unfinished, "damaged": found.damaged, "old_index": kept}
     if as_json:
         print(json.dumps(facts))

@@ -76,9 +76,10 @@ class Lane:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
+                since = self._buffer.work_so_far()
                 if not self._round():
                     self._forwarder.rest()
-                    self._buffer.wait_for_work(LOOK_AGAIN_SECONDS)
+                    self._buffer.wait_for_work(LOOK_AGAIN_SECONDS, since=since)
             except Exception:
                 # A lane that dies is a stuck queue.
                 log.exception("lane.failed", destination=self.name)

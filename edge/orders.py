@@ -1,0 +1,67 @@
+"""What the policy in force asks of the processes that know no policy: a small file that core replaces.
+
+They look at it about twice a second. While core is dead, the last one holds.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edge.model import Destination, DicomDestination, FolderDestination
+from edge.run_dir import RunDir
+
+FILE = "orders.json"
+LOOK_SECONDS = 0.5
+_KINDS: Mapping[str, type[Destination]] = {"dicom": DicomDestination, "folder": FolderDestination}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """Where to deliver to, and what to refuse."""
+
+    policy: str = ""
+    """The label of the policy that says so."""
+    destinations: tuple[Destination, ...] = ()
+    duplicates: str = "keep-both"
+    """What to do with another object under a UID that is here: see the policy's key of that name."""
+
+    def share(self, number: int, of: int) -> tuple[Destination, ...]:
+        """The destinations of one of several processes that deliver: each belongs to exactly one of them."""
+        return tuple(one for one in self.destinations if zlib.crc32(one.name.encode()) % of == number)
+
+
+def publish(run_dir: RunDir, orders: Orders) -> None:
+    """Tell the other processes."""
+    named = {kind: name for name, kind in _KINDS.items()}
+    destinations = [{"kind": named[type(one)], **asdict(one)} for one in orders.destinations]
+    run_dir.write(FILE, {"policy": orders.policy, "duplicates": orders.duplicates, "destinations": destinations})
+
+
+class OrdersWatch:
+    """Sees when the orders change."""
+
+    def __init__(self, run_dir: RunDir) -> None:
+        self._run_dir, self._stamp = run_dir, 0
+
+    def news(self) -> Orders | None:
+        """The orders, when they are others than at the last look."""
+        stamp = self._run_dir.stamp(FILE)
+        if stamp == self._stamp:
+            return None
+        self._stamp = stamp
+        return _orders(self._run_dir.read(FILE))
+
+
+def _orders(document: Any) -> Orders | None:
+    if not isinstance(document, dict):
+        return None
+    destinations = tuple(map(_destination, document["destinations"]))
+    return Orders(policy=document["policy"], duplicates=document["duplicates"], destinations=destinations)
+
+
+def _destination(values: dict[str, Any]) -> Destination:
+    values.update({key: tuple(value) for key, value in values.items() if isinstance(value, list)})
+    return _KINDS[values.pop("kind")](**values)

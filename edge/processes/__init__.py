@@ -1,0 +1,1 @@
+"""The processes of one node: a supervisor, and what it keeps running."""

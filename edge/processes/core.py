@@ -1,0 +1,30 @@
+"""The process that routes what was received, keeps the index, gives room back, speaks to the centre, and tells."""
+
+from __future__ import annotations
+
+from edge.node import Node
+from edge.policy.document import load_policy
+from edge.processes.child import Child, serve
+
+
+def main() -> None:
+    """Be core."""
+    serve(_work)
+
+
+def _work(child: Child) -> None:
+    launch = child.launch
+    bells = [child.bell(name) for name in launch.bells if name.startswith("forward")]
+
+    def admitted() -> None:
+        for bell in bells:
+            bell.ring()
+
+    policy = None if launch.policy is None else load_policy(launch.policy)
+    node = Node(launch.settings, policy, dicom=launch.dicom, admitted=admitted)
+    host, port = node.start()
+    child.bell("outbox").listen(node.outbox_grew)
+    child.bell("look").listen(node.look_again)
+    child.serves(node.alive, http=f"{host}:{port}")
+    child.stopping.wait()
+    node.stop()
