@@ -53,7 +53,10 @@ class Custody:
 
     def has_room(self) -> bool:
         """Whether there is more free than half of what new instances need: below, no association is opened."""
-        return self._intake.room()[0] >= self._min_free_bytes // 2
+        try:
+            return self._intake.room()[0] >= self._min_free_bytes // 2
+        except OSError:
+            return False  # a spool that cannot be looked at takes nothing in
 
     def check_room(self) -> None:
         """Before an instance is taken in.

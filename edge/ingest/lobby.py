@@ -143,6 +143,9 @@ class Lobby:
                 self._welcome(visitor, caller)
         except Unwelcome as refusal:
             self._refuse(visitor, refusal)
+        except Exception:
+            log.exception("lobby.failed")
+            self._refuse(visitor, Unwelcome("failed"))
 
     def _refuse(self, visitor: Visitor, refusal: Unwelcome) -> None:
         self._ended(refusal.outcome, visitor.address)

@@ -18,7 +18,7 @@ class StoreRequest(NamedTuple):
     message_id: int
     raw_sop_class_uid: bytes
     raw_sop_instance_uid: bytes
-    """As they came: an answer repeats them."""
+    """As they came: an answer repeats them. Empty where they could not be UIDs."""
     sop_class_uid: str
     sop_instance_uid: str
     has_data_set: bool
@@ -41,10 +41,11 @@ def read_store_request(elements: dict[int, bytes]) -> StoreRequest | None:
     message_id = command.number(elements, command.MESSAGE_ID)
     if message_id is None:
         return None
+    sop_class, sop_instance = elements.get(command.SOP_CLASS, b""), elements.get(command.SOP_INSTANCE, b"")
     return StoreRequest(
         message_id,
-        elements.get(command.SOP_CLASS, b""),
-        elements.get(command.SOP_INSTANCE, b""),
+        sop_class if len(sop_class) <= UID_LIMIT else b"",
+        sop_instance if len(sop_instance) <= UID_LIMIT else b"",
         command.uid(elements, command.SOP_CLASS),
         command.uid(elements, command.SOP_INSTANCE),
         command.number(elements, command.DATA_SET_TYPE) != command.NO_DATA_SET,

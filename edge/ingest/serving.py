@@ -12,7 +12,7 @@ from edge.model import AssociationFacts
 from edge.upper_layer import command, pdu
 from edge.upper_layer.connection import Connection
 from edge.upper_layer.ends import AssociationEnded, ProtocolBroken
-from edge.upper_layer.messages import Messages
+from edge.upper_layer.messages import Command, Messages
 from edge.upper_layer.negotiation import Negotiated, Negotiator
 from edge.upper_layer.services import Services, verification
 
@@ -57,10 +57,7 @@ class Serving:
         services: Services | None = None
         while True:
             message = messages.next_command()
-            try:
-                elements = command.read(message.raw)
-            except command.BadCommand as error:
-                raise ProtocolBroken("bad-command-set") from error
+            elements = _elements(message)
             if command.number(elements, command.FIELD) == command.C_STORE_RQ:
                 storing.serve(message.context_id, agreed.contexts[message.context_id], elements)
                 continue
@@ -68,3 +65,14 @@ class Serving:
                 services = Services(self._negotiator, self._request, messages, self._connection.send)
                 services.bind(verification(lambda: statuses.SUCCESS))
             services.serve(message)
+
+
+def _elements(message: Command) -> dict[int, bytes]:
+    try:
+        elements = command.read(message.raw)
+    except command.BadCommand as error:
+        raise ProtocolBroken("bad-command-set") from error
+    field, data_set = command.number(elements, command.FIELD), command.number(elements, command.DATA_SET_TYPE)
+    if field not in command.REQUESTS or data_set is None:
+        raise ProtocolBroken("bad-command-set")  # nobody could say what follows it
+    return elements

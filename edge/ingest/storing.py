@@ -114,7 +114,7 @@ class _Incoming:
         self._failed = False
         try:
             custody.check_room()
-        except SpoolError as error:
+        except Exception as error:
             self._fail(error)
 
     def write(self, pieces: Pieces) -> None:

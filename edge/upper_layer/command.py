@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
 NO_DATA_SET = 0x0101
+REQUESTS = frozenset((0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0FFF, 0x0100, 0x0110, 0x0120, 0x0130, 0x0140, 0x0150))
+"""Command fields of requests: C-STORE, C-GET, C-FIND, C-MOVE, C-ECHO, C-CANCEL and the N-services (PS3.7 Annex E.1)."""
 MAXIMUM_BYTES = 1 << 16
 """The longest command set that is read. A C-STORE-RQ has at most some 400 bytes."""
 _ELEMENT = struct.Struct("<HHL")
@@ -70,9 +72,9 @@ def uid(elements: dict[int, bytes], element: int) -> str:
 def store_response(
     *, message_id: int, sop_class_uid: bytes, sop_instance_uid: bytes, status: int, comment: str = ""
 ) -> bytes:
-    """A C-STORE-RSP (PS3.7 Table 9.3-2). The UIDs are those of the request, byte for byte."""
+    """A C-STORE-RSP (PS3.7 Table 9.3-2). The UIDs are those of the request, byte for byte; empty ones are left out."""
     parts = [
-        _element(SOP_CLASS, sop_class_uid),
+        _element(SOP_CLASS, sop_class_uid) if sop_class_uid else b"",
         _short(FIELD, C_STORE_RSP),
         _short(RESPONDED_TO, message_id),
         _short(DATA_SET_TYPE, NO_DATA_SET),
@@ -80,7 +82,8 @@ def store_response(
     ]
     if comment:
         parts.append(_element(ERROR_COMMENT, comment.encode("ascii", "replace")[:64]))
-    parts.append(_element(SOP_INSTANCE, sop_instance_uid))
+    if sop_instance_uid:
+        parts.append(_element(SOP_INSTANCE, sop_instance_uid))
     return _whole(b"".join(parts))
 
 

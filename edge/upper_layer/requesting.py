@@ -21,6 +21,7 @@ from edge.upper_layer.pdu import APPLICATION_CONTEXT, NotDicom
 
 MAX_CONTEXTS = 128
 """PS3.8 section 9.3.2.2: odd identifiers from 1 to 255."""
+_OF_A_UID = frozenset("0123456789.")
 Offer = tuple[str, str]
 """A SOP class, and the one transfer syntax that its objects are stored in."""
 
@@ -115,12 +116,8 @@ def read_acceptance(raw: bytes, proposal: Proposal) -> Granted:
 
 
 def can_be_offered(offer: Offer) -> bool:
-    """Whether both are UIDs that an A-ASSOCIATE-RQ can carry; a peer may have stored with us under what is none."""
-    try:
-        context = _context(0, offer)
-    except ValueError:
-        return False
-    return bool(context.abstract_syntax and context.transfer_syntax)
+    """Whether both are what an A-ASSOCIATE-RQ can carry; a peer may have stored with us under what is no UID."""
+    return all(one and len(one) <= 64 and set(one) <= _OF_A_UID for one in offer)
 
 
 def _context(number: int, offer: Offer) -> PresentationContext:

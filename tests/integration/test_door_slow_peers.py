@@ -27,6 +27,7 @@ ANNOUNCED = 1 << 18
 @pytest.fixture
 def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
     monkeypatch.setenv("SKERRY_EDGE_PDU_TIMEOUT_SECONDS", "1.5")
+    monkeypatch.setenv("SKERRY_EDGE_ARTIM_TIMEOUT_SECONDS", "1.5")
     monkeypatch.setenv("SKERRY_EDGE_MAX_ASSOCIATIONS", "3")
     with Edge(tmp_path / "node") as node:
         yield node
@@ -143,26 +144,26 @@ def _is_as_before(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "garbage"),
+    ("outcome", "garbage"),
     [
-        ("presentation context 0", _p_data(0x03, b"garb", context=0)),
-        ("an even presentation context", _p_data(0x03, b"garb", context=2)),
-        ("a command set that is none", _p_data(0x03, b"garb")),
-        ("a command that nobody knows", _p_data(0x03, _command(command=0x7777))),
-        ("a command set without a command", _p_data(0x03, _command(command=None))),
-        ("a command set that does not say whether data follow", _p_data(0x03, _command(data_set_type=None))),
+        ("bad-presentation-context", _p_data(0x03, b"garb", context=0)),
+        ("bad-presentation-context", _p_data(0x03, b"garb", context=2)),
+        ("bad-command-set", _p_data(0x03, b"garb")),
+        ("bad-command-set", _p_data(0x03, _command(command=0x7777))),
+        ("bad-command-set", _p_data(0x03, _command(command=None))),
+        ("bad-command-set", _p_data(0x03, _command(data_set_type=None))),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
+    ids=["context 0", "an even context", "no command set", "an unknown command", "no command", "data or not"],
 )
 def test_garbage_command_sets_end_their_association_with_an_abort_and_are_counted(
-    edge: Edge, name: str, garbage: bytes
+    edge: Edge, outcome: str, garbage: bytes
 ) -> None:
     with _associated(edge) as peer, _associated(edge) as bystander:
         peer.sendall(garbage)
-        assert _drain(peer)[:1] == b"\x07", f"an A-ABORT for {name}"
+        assert _drain(peer)[:1] == b"\x07", "an A-ABORT"
         bystander.sendall(_store_request(_command()))
         assert _status(bystander) == 0x0000
-    _wait_ended(edge, "protocol-error")
+    _wait_ended(edge, outcome)
     _is_as_before(edge)
 
 
@@ -173,7 +174,7 @@ def test_p_data_larger_than_announced_ends_its_association_before_it_is_read(edg
         peer.sendall(b"\x04\x00" + struct.pack(">L", announced))
         _drain(peer)
         assert time.monotonic() - started < 1
-    _wait_ended(edge, "protocol-error")
+    _wait_ended(edge, "pdu-too-long")
     assert "larger" in edge.log_text()
     _is_as_before(edge)
 
@@ -224,9 +225,9 @@ def test_the_limit_of_associations_is_the_limit(edge: Edge) -> None:
             one_too_many.sendall(_request())
             answer = one_too_many.recv(10, socket.MSG_WAITALL)
             assert (answer[0], tuple(answer[7:10])) == (0x03, (2, 3, 2)), "rejected: local limit exceeded"
-        _wait_ended(edge, "rejected")
+        _wait_ended(edge, "rejected-association-limit")
         last.close()
-        _wait_ended(edge, "aborted")
+        _wait_ended(edge, "connection-lost")
         with _associated(edge):
             pass
     _is_as_before(edge)
