@@ -71,7 +71,7 @@ class Seen:
     longest_pdu: int = 0
     most_outstanding: int = 0
     end: str = "open"
-    """`released`, `collided` (and released), `aborted`, `closed`, or `ended-by-us`."""
+    """`released`, `collided` (and released), `aborted`, `closed`, `released-by-us` or `ended-by-us`."""
     arrivals: list[Arrival] = field(default_factory=list)
 
 
@@ -107,6 +107,14 @@ class ByteSink:
         """Return once so many instances came."""
         self.wait(lambda: len(self.arrivals) >= count, f"{count} instances were expected", seconds=seconds)
         return self.arrivals
+
+    def say(self, raw: bytes) -> None:
+        """Send these bytes on the newest connection, whatever its association is at."""
+        self._wires[-1].send(raw)
+
+    def hang_up(self, connection: int = -1) -> None:
+        """End a connection, the newest one if no other is named, without a word."""
+        self._wires[connection].socket.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:
@@ -177,6 +185,8 @@ class _Served:
                 self._seen.end = "aborted"
             elif found.kind == pdus.RELEASE_RQ:
                 self._release()
+            elif found.kind == pdus.RELEASE_RP:
+                self._seen.end = "released-by-us"
             else:
                 assert found.kind == pdus.P_DATA_TF, f"PDU type {found.kind}"
                 self._seen.longest_pdu = max(self._seen.longest_pdu, len(found.body))
