@@ -79,6 +79,10 @@ class Intake:
         """Bytes free for us and bytes in all, on the spool's disk."""
         return room(self._root)
 
+    def ready(self, size: int) -> int:
+        """How many open slots of this size wait."""
+        return len(self._ready[size])
+
     def take(self, size: int) -> ReadySlot:
         """See `SlotSource.take`: the smallest open slot that fits without waste, else a new file."""
         for at, candidate in enumerate(SIZES):
