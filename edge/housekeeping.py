@@ -8,6 +8,7 @@ from collections.abc import Callable, Set
 import structlog
 
 from edge import metrics
+from edge.buffer.slot_maker import SlotMaker
 from edge.buffer.store import Buffer
 from edge.health import DELIVERIES_PARKED, DESTINATION_UNKNOWN, NO_ROUTE, SPOOL_DAMAGED, SPOOL_FULL, HealthBoard
 from edge.policy.document import Policy
@@ -28,9 +29,10 @@ class Housekeeping:
         policy: Callable[[], Policy | None],
         *,
         has_centre: bool,
-        min_free_bytes: int = 0,
+        min_free_bytes: int,
+        slots: SlotMaker,
     ) -> None:
-        self._min_free_bytes = min_free_bytes
+        self._min_free_bytes, self._slots = min_free_bytes, slots
         self._buffer, self._health, self._policy, self._has_centre = buffer, health, policy, has_centre
         self._unknown: Set[str] = set()
         self._refreshing = threading.Lock()
@@ -105,5 +107,7 @@ class Housekeeping:
                     self._buffer.forget_events(EVENTS_WITHOUT_CENTRE)
                 self._buffer.bound_wal()
                 self.refresh()
+                self._slots.round()
             except Exception:
                 log.exception("housekeeping.failed")
+        self._slots.close()

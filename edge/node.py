@@ -16,7 +16,9 @@ from typing import Any
 import structlog
 
 from edge.buffer.deliveries import nobody
+from edge.buffer.held import DUPLICATES_NOTE
 from edge.buffer.notices import NoticeReceiver
+from edge.buffer.slot_maker import SlotMaker
 from edge.buffer.store import Buffer
 from edge.durable import write_durably
 from edge.errors import PolicyError
@@ -27,7 +29,7 @@ from edge.local_http import LocalHttp
 from edge.model import SealedInstance
 from edge.orders import Orders, publish
 from edge.policy.document import Policy, load_policy
-from edge.recovery import Recovered, look_again, recover
+from edge.recovery import Recovered, close_shelves, look_again, recover
 from edge.routing import Router
 from edge.run_dir import RunDir
 from edge.settings import EdgeSettings
@@ -61,7 +63,7 @@ class Node:
         self._run_dir = RunDir(settings.data_dir)
         self._siblings = Siblings(self._run_dir)
         self._health = HealthBoard()
-        self._buffer = Buffer(settings.data_dir, admitted=admitted)
+        self._buffer = Buffer(settings.data_dir, ready_bytes=settings.ready_spool_bytes, admitted=admitted)
         self._enrolment = load_enrolment(settings.data_dir)
         self._follows_centre = local_policy is None and self._enrolment.trust is not None
         self._policy_lock = threading.Lock()
@@ -72,7 +74,8 @@ class Node:
             self._health,
             lambda: self._policy,
             pseudonym_key(settings.data_dir),
-            look=lambda: self._look(),
+            look=self._look,
+            tidy=self._tidy,
         )
         self._housekeeping = Housekeeping(
             self._buffer,
@@ -80,6 +83,7 @@ class Node:
             lambda: self._policy,
             has_centre=self._enrolment.trust is not None,
             min_free_bytes=settings.min_free_bytes,
+            slots=SlotMaker(settings.data_dir / "spool", self._buffer.slots, settings.ready_spool_bytes),
         )
         self._notices: NoticeReceiver | None = None
         self._http: LocalHttp | None = None
@@ -228,11 +232,14 @@ class Node:
         }
 
     def _give_orders(self, policy: Policy) -> None:
-        orders = Orders(policy=policy.label, destinations=tuple(policy.destinations), duplicates=policy.duplicates)
-        publish(self._run_dir, orders)
+        publish(self._run_dir, Orders(policy=policy.label, destinations=tuple(policy.destinations)))
+        self._buffer.set_note(DUPLICATES_NOTE, policy.duplicates)
 
     def _look(self) -> None:
         look_again(self._buffer, self._router.admit)
+
+    def _tidy(self) -> None:
+        close_shelves(self._buffer, self._router.admit)
 
     def _destinations(self) -> set[str]:
         return {one.name for one in self._policy.destinations} if self._policy else set()

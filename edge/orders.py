@@ -20,13 +20,11 @@ _KINDS: Mapping[str, type[Destination]] = {"dicom": DicomDestination, "folder": 
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """Where to deliver to, and what to refuse."""
+    """Where to deliver to."""
 
     policy: str = ""
     """The label of the policy that says so."""
     destinations: tuple[Destination, ...] = ()
-    duplicates: str = "keep-both"
-    """What to do with another object under a UID that is here: see the policy's key of that name."""
 
     def share(self, number: int, of: int) -> tuple[Destination, ...]:
         """The destinations of one of several processes that deliver: each belongs to exactly one of them."""
@@ -37,7 +35,7 @@ def publish(run_dir: RunDir, orders: Orders) -> None:
     """Tell the other processes."""
     named = {kind: name for name, kind in _KINDS.items()}
     destinations = [{"kind": named[type(one)], **asdict(one)} for one in orders.destinations]
-    run_dir.write(FILE, {"policy": orders.policy, "duplicates": orders.duplicates, "destinations": destinations})
+    run_dir.write(FILE, {"policy": orders.policy, "destinations": destinations})
 
 
 class OrdersWatch:
@@ -59,7 +57,7 @@ def _orders(document: Any) -> Orders | None:
     if not isinstance(document, dict):
         return None
     destinations = tuple(map(_destination, document["destinations"]))
-    return Orders(policy=document["policy"], duplicates=document["duplicates"], destinations=destinations)
+    return Orders(policy=document["policy"], destinations=destinations)
 
 
 def _destination(values: dict[str, Any]) -> Destination:

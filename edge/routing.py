@@ -19,7 +19,7 @@ from edge.model import Decision, RoutedInstance, SealedInstance, TagSet
 from edge.policy.document import Policy
 from edge.policy.match import decide
 from edge.policy.privacy import shared_tags, shared_uid
-from edge.tags import read_tags
+from edge.tags import read_file_tags
 
 log = structlog.get_logger(__name__)
 BATCH = 64
@@ -27,10 +27,11 @@ RETRY_SECONDS = 1.0
 READ_TRIES = 3
 STUCK_SECONDS = 180.0
 """A batch of 64 headers takes milliseconds; a disk that holds it for so long will not give it back by itself."""
+TIDY_SECONDS = 60.0
 UNDECIDED = Decision(policy="", outcomes=(), destinations=())
 
 
-def _find_nothing() -> None:
+def _nothing() -> None:
     """For a router that hears of everything."""
 
 
@@ -44,10 +45,12 @@ class Router:
         policy: Callable[[], Policy | None],
         pseudonym_key: bytes,
         *,
-        look: Callable[[], None] = _find_nothing,
+        look: Callable[[], None] = _nothing,
+        tidy: Callable[[], None] = _nothing,
     ) -> None:
-        """`look` finds, and admits, what is in the spool and was never told of."""
-        self._buffer, self._health, self._policy, self._key, self._look = buffer, health, policy, pseudonym_key, look
+        """`look` finds, and admits, what is in the spool and was never told of; `tidy` saves the next start work."""
+        self._buffer, self._health, self._policy, self._key = buffer, health, policy, pseudonym_key
+        self._look, self._tidy, self._tidied = look, tidy, time.monotonic()
         self._stopping = threading.Event()
         self._asked_to_look = threading.Event()
         self._turned = time.monotonic()
@@ -95,11 +98,15 @@ class Router:
 
     def _look_if_asked(self) -> None:
         """Here, because nothing else may admit at the same time."""
-        if not self._asked_to_look.is_set() or self._stopping.is_set():
+        if self._stopping.is_set():
             return
-        self._asked_to_look.clear()
         try:
-            self._look()
+            if self._asked_to_look.is_set():
+                self._asked_to_look.clear()
+                self._look()
+            elif time.monotonic() - self._tidied > TIDY_SECONDS:
+                self._tidied = time.monotonic()
+                self._tidy()
         except Exception:
             log.exception("routing.look_failed", hint="The next start finds what this look did not.")
 
@@ -157,9 +164,12 @@ class Router:
     def _read(self, sealed: SealedInstance) -> TagSet:
         for _try in range(READ_TRIES):
             try:
-                with self._buffer.spool.open_data_set(sealed) as stream:
-                    return read_tags(
-                        stream, transfer_syntax_uid=sealed.transfer_syntax_uid, length=sealed.data_set_length
+                with self._buffer.spool.open_slot(sealed) as file:
+                    return read_file_tags(
+                        file,
+                        offset=sealed.data_set_offset,
+                        length=sealed.data_set_length,
+                        transfer_syntax_uid=sealed.transfer_syntax_uid,
                     )
             except OSError:
                 self._stopping.wait(0.2)  # a disk that hesitates must not change where an image goes

@@ -112,7 +112,7 @@ class EdgeSettings:
     """Deliveries that one association carries before the lane looks at the queue again."""
     retry_cap_seconds: Annotated[float, Gt(0)] = 60.0
     """The longest pause between two tries; there is no limit on their number."""
-    ingest_processes: Annotated[int, Ge(0), Le(64)] = 0
+    ingest_processes: Annotated[int, Ge(0), Le(32)] = 0
     """Processes that receive; 0 takes one for each core, and two at most."""
     forward_processes: Annotated[int, Ge(1), Le(64)] = 1
     """Processes that deliver; each has its share of the destinations."""

@@ -17,7 +17,7 @@ from edge.data_dir import is_owned
 from edge.errors import SettingsError
 from edge.sync.trust import load_enrolment
 
-_INTERNAL_NOTES = ("epoch.", "link.sent", "lanes.")
+_INTERNAL_NOTES = ("epoch.", "link.sent", "lanes.", "policy.", "spool.")
 
 
 class Unfinished(StrEnum):
