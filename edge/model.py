@@ -95,8 +95,8 @@ class DicomDestination:
     port: int
     ae_title: str
     calling_ae_title: str = "SKERRY"
-    associations: int = 1
-    """How many may be open to it at the same time."""
+    associations: int = 2
+    """How many may be open to it at the same time, when the studies that wait for it are as many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

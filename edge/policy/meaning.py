@@ -179,5 +179,6 @@ def _destination(model: object) -> Destination:
             port=model.port,
             ae_title=model.ae_title,
             calling_ae_title=model.calling_ae_title,
+            associations=model.associations,
         )
     return FolderDestination(name=getattr(model, "name", ""), path=getattr(model, "path", ""))

@@ -53,6 +53,9 @@ class DicomDestinationModel(_Strict):
     host: str = Field(pattern=r"^[^\s/@]{1,253}$", description="a host name or an IP address, without port or slashes")
     port: int = Field(ge=1, le=65535, description="a port number from 1 to 65535")
     calling_ae_title: AeTitle = "SKERRY"
+    associations: int = Field(
+        default=2, ge=1, le=16, description="a number of associations at the same time, from 1 to 16"
+    )
 
 
 class FolderDestinationModel(_Strict):

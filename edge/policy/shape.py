@@ -132,7 +132,7 @@ def _wrong_value(node: Node, path: str, description: str) -> Diagnostic:
     hint = f"YAML reads this as {node.reads_as}"
     if node.text.isdecimal() and field == "keep_delivered":
         return _at(node, message, f"{hint}; give it a unit: {node.text}h or {node.text}d.")
-    if node.text and node.style is None and "a port" not in message:
+    if node.text and node.style is None and "number" not in description:
         return _at(node, message, f'{hint}; if it is meant as text, write it in quotes: "{node.text}".')
     return _at(node, message, f"{hint}.")
 

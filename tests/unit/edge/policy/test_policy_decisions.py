@@ -102,7 +102,7 @@ def test_every_route_is_tried_and_each_destination_is_named_once_in_the_order_of
 skerry: 1
 destinations:
   - {name: a, kind: folder, path: /a}
-  - {name: b, kind: dicom, ae_title: "PACS B", host: "fd00::5", port: 104, calling_ae_title: ME}
+  - {name: b, kind: dicom, ae_title: "PACS B", host: "fd00::5", port: 104, calling_ae_title: ME, associations: 7}
   - {name: c, kind: dicom, ae_title: C, host: c.example, port: 11112}
 routes:
   - {name: failing, when: "1 / SeriesNumber == 1", to: [c]}
@@ -123,7 +123,7 @@ routes:
     assert decision.policy == "3.17"
     assert policy.destinations == (
         FolderDestination(name="a", path="/a"),
-        DicomDestination(name="b", host="fd00::5", port=104, ae_title="PACS B", calling_ae_title="ME"),
+        DicomDestination(name="b", host="fd00::5", port=104, ae_title="PACS B", calling_ae_title="ME", associations=7),
         DicomDestination(name="c", host="c.example", port=11112, ae_title="C"),
     )
 

@@ -52,6 +52,7 @@ def test_a_good_document_has_nothing_to_be_said_of_it() -> None:
     [
         ("retention:", "▸retntion:", "unknown key `retntion`", "Did you mean `retention`?"),
         ("{keep_delivered: 24h}", "{▸keep: 24h}", "unknown key `keep` in retention", "keep_delivered"),
+        ("port: 104}", "port: 104, associations: ▸17}", "at the same time, from 1 to 16", "a number."),
         ("port: 104", "▸prot: 104", "unknown key `prot` in destinations[1]", "Did you mean `port`?"),
         ("{name: pacs, kind: dicom, ae_title: PACS, host: 10.0.0.5, port: 104}",
          "▸{name: pacs, kind: dicom, ae_title: PACS, host: 10.0.0.5}",
