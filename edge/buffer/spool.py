@@ -86,6 +86,19 @@ class Spool:
         with io.BufferedReader(raw, _BUFFER) as stream:
             yield cast("BinaryIO", stream)
 
+    @contextmanager
+    def open_slot(self, instance: SealedInstance) -> Iterator[int]:
+        """The number of the open file in which the data set lies at its offset. The slot is not used again meanwhile.
+
+        Raises:
+            SpoolFileMissing: it is not there, or another instance is in its place.
+        """
+        descriptor = self._open(instance)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
     def verify(self, instance: SealedInstance) -> None:
         """Return only when the data set on disk is byte for byte what was sealed.
 
@@ -93,13 +106,10 @@ class Spool:
             SpoolFileMissing: it is not there.
             SealBroken: the disk gave back something else.
         """
-        descriptor = self._open(instance)
-        try:
+        with self.open_slot(instance) as descriptor:
             whole = slot_file.has_bytes(
                 descriptor, instance.data_set_offset, instance.data_set_length, instance.checksum
             )
-        finally:
-            os.close(descriptor)
         if not whole:
             raise SealBroken(f"spool file {instance.instance_id} does not match its seal")
 
