@@ -96,6 +96,8 @@ class Connection:
         try:
             self._sock.sendall(data)
         except BlockingIOError:
+            # With a plain close, the kernel would keep what the peer does not read for minutes.
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             raise NotReading from None
         except OSError:
             raise PeerGone from None

@@ -129,7 +129,7 @@ class Negotiator:
         """
         answers: list[bytes] = []
         association = self.associate(request, Provider(answers.append))
-        return Negotiated(
+        agreed = Negotiated(
             contexts={
                 int(one): Context(str(context.abstract_syntax), str(context.transfer_syntax[0]))
                 for one, context in association._accepted_cx.items()
@@ -137,6 +137,8 @@ class Negotiator:
             answer=b"".join(answers),
             peer_maximum_length=int(association.requestor.maximum_length or 0),
         )
+        vars(association).clear()  # it is full of cycles, and would stay until a collection of all generations
+        return agreed
 
 
 def _operations(asked: tuple[int, int]) -> AsynchronousOperationsWindowNegotiation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
 
 LARGE = 1 << 20
@@ -17,7 +18,7 @@ class Windows:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: list[bytearray] = []
+        self._kept: list[memoryview] = []
         self._large = 0
 
     def lend(self) -> memoryview:
@@ -25,17 +26,16 @@ class Windows:
         with self._lock:
             if self._kept:
                 self._large += 1
-                return memoryview(self._kept.pop())
+                return self._kept.pop()
             size = LARGE if self._large < LARGE_LENT else SMALL
             self._large += size == LARGE
-        return memoryview(bytearray(size))
+        return memoryview(mmap.mmap(-1, size))  # pages of its own: what is not written costs nothing, and all goes back
 
     def give_back(self, window: memoryview) -> None:
         """Take a window back; no piece of it is looked at any more."""
-        memory = window.obj
-        if len(window) != LARGE or not isinstance(memory, bytearray):
+        if len(window) != LARGE:
             return
         with self._lock:
             self._large -= 1
             if len(self._kept) < KEPT:
-                self._kept.append(memory)
+                self._kept.append(window)
