@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
+
+# Enough for slots to be used again in every node that a test starts, and no gigabyte for each of them.
+os.environ.setdefault("SKERRY_EDGE_READY_SPOOL_BYTES", str(16 << 20))
 
 Figures = Callable[[str], None]
 
