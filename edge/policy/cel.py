@@ -80,14 +80,12 @@ class Condition:
     def evaluate(self, facts: AssociationFacts, tags: TagSet) -> bool:
         """Tell whether the condition holds. Raises EvaluationFailed, and nothing else."""
         try:
-            result = self.program.eval(data=self._bind(facts, tags))
-            value = result.value()
-            kind = result.type()
+            value = self.program.eval(data=self._bind(facts, tags)).value()
         except Exception as error:  # the engine raises RuntimeError, TypeError, UnicodeEncodeError, SystemError
             raise EvaluationFailed(_plain_reason(str(error))) from None
-        if kind == cel.Type.BOOL:
-            return bool(value)
-        raise EvaluationFailed(_plain_reason(str(value)))
+        if value is True or value is False:
+            return value
+        raise EvaluationFailed(_plain_reason(str(value)))  # the value of a failed evaluation is its message
 
     def _bind(self, facts: AssociationFacts, tags: TagSet) -> dict[str, object]:
         # Only what the rule reads: binding all attributes would cost ten times the evaluation.
