@@ -34,6 +34,15 @@ def test_the_centre_loads_nothing_of_the_edge_but_the_policy_checker() -> None:
     assert "edge.policy.document" in loaded
 
 
+def test_each_process_of_a_node_loads_only_what_its_work_needs() -> None:
+    for kind in ("ingest", "forward"):
+        loaded = _loaded_by(f"edge.processes.{kind}")
+        assert not loaded & {"cel_expr_python", "grpc", "pydantic.main", "typer", "yaml", "edge.node", "edge.policy"}
+    loaded = _loaded_by("edge.processes.supervisor")
+    assert not loaded & {"apsw", "prometheus_client", "pydicom", "pydantic", "structlog", "edge.buffer", "edge.node"}
+    assert not _loaded_by("edge.processes.core") & {"pynetdicom", "typer", "edge.ingest.door", "edge.forward.lanes"}
+
+
 def test_an_edge_box_installs_nothing_of_the_centre() -> None:
     names = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements" / "edge.txt").read_text(), re.MULTILINE))
     assert {"apsw", "pynetdicom", "cel-expr-python"} <= names
