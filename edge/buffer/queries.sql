@@ -89,13 +89,15 @@ SELECT value FROM note WHERE key = :key;
 -- notes: all facts
 SELECT key, value, written_at FROM note ORDER BY key;
 
--- counts: how full the buffer is
+-- counts: how full the buffer is; who waits longest is, nearly always, who was admitted first
 SELECT (SELECT count(*) FROM instance WHERE released_at IS NULL) AS held,
-  (SELECT count(*) FROM delivery WHERE state IN ('due', 'sending', 'retry_wait')) AS waiting,
+  (SELECT count(*) FROM delivery INDEXED BY delivery_on_its_way WHERE state IN ('due', 'sending', 'retry_wait'))
+    AS waiting,
   (SELECT count(*) FROM delivery WHERE state = 'parked') AS parked,
-  (SELECT min(instance.received_at) FROM delivery JOIN instance ON instance.id = delivery.instance
-   WHERE delivery.state IN ('due', 'sending', 'retry_wait')) AS oldest_waiting,
-  (SELECT count(*) FROM instance WHERE routed_to = 0 AND released_at IS NULL) AS nowhere,
+  (SELECT received_at FROM instance WHERE id = (
+    SELECT instance FROM delivery INDEXED BY delivery_on_its_way
+    WHERE state IN ('due', 'sending', 'retry_wait') ORDER BY id LIMIT 1)) AS oldest_waiting,
+  (SELECT count(*) FROM instance INDEXED BY instance_nowhere WHERE routed_to = 0 AND released_at IS NULL) AS nowhere,
   (SELECT count(*) FROM outbox) AS outbox;
 
 -- destinations: the queue by destination and state
@@ -124,13 +126,16 @@ WHERE :uid IN (sop_instance_uid, study_instance_uid, series_instance_uid, instan
 SELECT instance, destination, state, attempts, dimse_status, reason, changed_at, not_before
 FROM delivery WHERE instance IN (SELECT value FROM json_each(:instances)) ORDER BY id;
 
--- retainable: delivered everywhere (and at least somewhere), and kept long enough since the last delivery
+-- settle_instance: the last of its deliveries has just been finished
+UPDATE instance SET settled_at = :now
+WHERE id = (SELECT instance FROM delivery WHERE id = :delivery)
+  AND NOT EXISTS (SELECT 1 FROM delivery
+                  WHERE delivery.instance = instance.id AND state NOT IN ('delivered', 'superseded'));
+
+-- retainable: finished everywhere (and at least somewhere), and kept long enough since then
 SELECT id, instance_id FROM instance
-WHERE released_at IS NULL AND received_at <= :before
-  AND EXISTS (SELECT 1 FROM delivery WHERE delivery.instance = instance.id)
-  AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.instance = instance.id
-                  AND (state NOT IN ('delivered', 'superseded') OR changed_at > :before))
-ORDER BY received_at LIMIT :limit;
+WHERE released_at IS NULL AND settled_at IS NOT NULL AND settled_at <= :before
+ORDER BY settled_at LIMIT :limit;
 
 -- mark_released: the row stays as the record of what happened
 UPDATE instance SET released_at = :now WHERE id = :id;

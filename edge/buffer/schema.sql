@@ -21,6 +21,7 @@ CREATE TABLE instance (
   flags TEXT NOT NULL,                       -- JSON: what was odd about it
   shared_uids TEXT NOT NULL,                 -- JSON: the UIDs as the privacy rule lets the control plane see them
   routed_to INTEGER NOT NULL,                -- how many destinations the policy gave it
+  settled_at INTEGER,                        -- when the last of its deliveries was finished
   released_at INTEGER,                       -- when it was delivered everywhere and kept long enough
   vacated INTEGER NOT NULL DEFAULT 0,        -- 1 when nothing of it is in its slot any more
   replaced INTEGER NOT NULL DEFAULT 0        -- 1 when a newer object of its UID took its place
@@ -30,6 +31,7 @@ CREATE INDEX instance_by_study ON instance (study_instance_uid);
 CREATE INDEX instance_unrouted ON instance (id) WHERE policy = '' AND released_at IS NULL;
 CREATE INDEX instance_nowhere ON instance (id) WHERE routed_to = 0 AND released_at IS NULL;
 CREATE INDEX instance_held ON instance (received_at) WHERE released_at IS NULL;
+CREATE INDEX instance_settled ON instance (settled_at) WHERE settled_at IS NOT NULL AND released_at IS NULL;
 CREATE INDEX instance_in_slot ON instance (substr(instance_id, 1, 16)) WHERE vacated = 0;
 CREATE INDEX instance_leaving ON instance (id) WHERE released_at IS NOT NULL AND vacated = 0;
 CREATE INDEX instance_replaced ON instance (id) WHERE replaced = 1 AND released_at IS NULL;
@@ -52,7 +54,8 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_due ON delivery (destination, attempts, id) WHERE state = 'due';
 CREATE INDEX delivery_waiting ON delivery (destination, not_before) WHERE state = 'retry_wait';
 CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
-CREATE INDEX delivery_unfinished ON delivery (destination) WHERE state NOT IN ('delivered', 'superseded');
+CREATE INDEX delivery_on_its_way ON delivery (id, state) WHERE state IN ('due', 'sending', 'retry_wait');
+CREATE INDEX delivery_unfinished ON delivery (destination, state) WHERE state NOT IN ('delivered', 'superseded');
 CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'parked';
 
 CREATE TABLE outbox (

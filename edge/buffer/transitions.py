@@ -11,7 +11,7 @@ import apsw
 from edge.buffer import rows
 from edge.buffer.database import Row, run
 from edge.buffer.seal import to_microseconds
-from edge.buffer.states import DeliveryEvent, sources, target
+from edge.buffer.states import UNFINISHED, DeliveryEvent, sources, target
 from edge.errors import IllegalTransition
 
 _REPLACEABLE = frozenset(sources(DeliveryEvent.REPLACED))
@@ -53,6 +53,8 @@ def take(connection: apsw.Connection, change: Transition) -> None:
     )
     if not changed:
         raise IllegalTransition(f"delivery {change.delivery_id} cannot be {change.event} now")
+    if target(change.event) not in UNFINISHED:
+        run(connection, "settle_instance", delivery=change.delivery_id, now=now)
     if target(change.event) in _REPLACEABLE and run(connection, "is_overtaken", id=change.delivery_id):
         take(connection, replace(change, event=DeliveryEvent.REPLACED, reason=f"replaced; before: {change.reason}"))
         return

@@ -23,6 +23,10 @@ from edge.errors import IllegalTransition, SettingsError, UnknownInstance
 from edge.model import BufferCounts
 
 Record = dict[str, Any]
+_INTERNAL = (
+    *("id", "checksum", "data_set_offset", "shared_uids", "routed_to"),
+    *("vacated", "replaced", "settled_at"),
+)
 CHANGES_TOGETHER = 500
 """Changes in one transaction: a node that runs waits for the write lock at most a fraction of a second."""
 
@@ -164,7 +168,7 @@ def _traced(row: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]]) -> 
     record = _with_times(row, "received_at", "released_at")
     record["outcomes"] = json.loads(row["outcomes"])
     record["flags"] = json.loads(row["flags"])
-    for internal in ("id", "checksum", "data_set_offset", "shared_uids", "routed_to", "vacated", "replaced"):
+    for internal in _INTERNAL:
         record.pop(internal)
     record["deliveries"] = [
         {key: value for key, value in _with_times(one, "changed_at", "not_before").items() if key != "instance"}
