@@ -75,7 +75,18 @@ class Condition:
     tested: tuple[str, ...]
     """Keywords that it asks `present(...)` of."""
     facts: tuple[str, ...]
+    repeatable: bool
+    """Whether equal inputs give the same result: 0.0 and -0.0 are equal, and a rule can tell them apart."""
     program: Any = field(compare=False, repr=False)
+
+    def inputs(self, facts: AssociationFacts, tags: TagSet) -> tuple[object, ...]:
+        """All that the result follows from."""
+        values = tags.values
+        return (
+            *[getattr(facts, name) for name in self.facts],
+            *[values.get(keyword) for keyword in self.attributes],
+            *[keyword in values for keyword in self.tested],
+        )
 
     def evaluate(self, facts: AssociationFacts, tags: TagSet) -> bool:
         """Tell whether the condition holds. Raises EvaluationFailed, and nothing else."""
@@ -116,11 +127,13 @@ def compile_condition(text: str) -> Condition:
         raise DoesNotCompile([Fault(line=1, column=1, message=f"gives {result.name()}")])
     _check_regexes(text)
     used = identifiers(source)
+    attributes = tuple(k for k in ATTRIBUTES if k in used)
     return Condition(
         text=text,
-        attributes=tuple(k for k in ATTRIBUTES if k in used),
+        attributes=attributes,
         tested=tuple(k for k in ATTRIBUTES if PRESENCE + k in used),
         facts=tuple(f for f in FACTS if f in used),
+        repeatable=all(ATTRIBUTES[k].kind != "decimal" for k in attributes),
         program=program,
     )
 

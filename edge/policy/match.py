@@ -6,13 +6,20 @@ from edge.model import AssociationFacts, Decision, RouteOutcome, TagSet
 from edge.policy.cel import EvaluationFailed
 from edge.policy.model import Policy, Route
 
+MOST_REMEMBERED = 2048
+"""Outcomes kept, with the values that they followed from: what a rule reads is mostly the same all through a series."""
+
+_remembered: dict[tuple[object, ...], RouteOutcome] = {}
+
 
 def decide(policy: Policy, facts: AssociationFacts, tags: TagSet) -> Decision:
     """Evaluate every route. Pure and total: a route whose condition fails does not match, and says why.
 
     May be called from several threads at once. Reasons name attributes, never their values.
     """
-    outcomes = tuple(_try(route, facts, tags) for route in policy.routes)
+    # A value that could not be read gives another reason, so those instances are not for the memory.
+    odd = any(flag.startswith("undecodable:") for flag in tags.flags)
+    outcomes = tuple((_try if odd else _remember)(route, facts, tags) for route in policy.routes)
     wanted = {name for route, o in zip(policy.routes, outcomes, strict=True) if o.matched for name in route.to}
     return Decision(
         policy=policy.label,
@@ -20,6 +27,20 @@ def decide(policy: Policy, facts: AssociationFacts, tags: TagSet) -> Decision:
         destinations=tuple(d.name for d in policy.destinations if d.name in wanted),
         replaces=policy.duplicates == "replace",
     )
+
+
+def _remember(route: Route, facts: AssociationFacts, tags: TagSet) -> RouteOutcome:
+    """What `_try` gives, worked out once for the same values: a condition has no other input, and no clock."""
+    condition = route.condition
+    if condition is None or not condition.repeatable:
+        return _try(route, facts, tags)
+    key = (route.name, condition.text, *condition.inputs(facts, tags))
+    outcome = _remembered.get(key)
+    if outcome is None:
+        if len(_remembered) >= MOST_REMEMBERED:
+            _remembered.clear()
+        outcome = _remembered[key] = _try(route, facts, tags)
+    return outcome
 
 
 def _try(route: Route, facts: AssociationFacts, tags: TagSet) -> RouteOutcome:
