@@ -15,6 +15,7 @@ import apsw
 
 from edge.buffer import rows
 from edge.buffer.database import first, open_reader, run
+from edge.buffer.outcomes import Outcomes
 from edge.buffer.seal import to_microseconds
 from edge.buffer.spool import Spool
 from edge.buffer.states import DeliveryEvent, sources, target
@@ -46,6 +47,7 @@ class Deliveries:
         self._work = threading.Condition()
         self._additions = 0
         self._settled = settled
+        self._outcomes = Outcomes(self._writer, settled)
         self._senders = os.open(data_dir / "edge.db.senders", os.O_RDWR | os.O_CREAT, 0o600)
 
     def sends(self) -> None:
@@ -124,9 +126,7 @@ class Deliveries:
 
         The future ends when the transition is committed, or with what `settle` would have raised.
         """
-        future = self._writer.write_soon(lambda connection: take(connection, change))
-        future.add_done_callback(lambda _future: self._settled())
-        return future
+        return self._outcomes.settle(change)
 
     def expire_leases(self) -> int:
         """Give back the deliveries of a sender that has not settled them in time. Returns how many."""

@@ -21,3 +21,24 @@ RETURNING id;
 UPDATE delivery SET state = 'due', changed_at = :now
 WHERE state = 'sending' AND (lease_until <= :now OR lease_until > :absurd)
   AND (:destination IS NULL OR destination = :destination);
+
+-- deliver_together: many successes at once, each under the same rule as one alone
+UPDATE delivery SET state = 'delivered', reason = :reason, dimse_status = :dimse_status, not_before = 0, changed_at = :now
+WHERE id IN (SELECT value FROM json_each(:ids)) AND (state = 'sending' OR state = 'due' OR state = 'superseded') RETURNING id;
+
+-- settle_instances: of these deliveries' instances, those that are finished everywhere by now
+UPDATE instance SET settled_at = :now
+WHERE id IN (SELECT instance FROM delivery WHERE id IN (SELECT value FROM json_each(:ids)))
+  AND NOT EXISTS (SELECT 1 FROM delivery
+                  WHERE delivery.instance = instance.id AND state NOT IN ('delivered', 'superseded'));
+
+-- tell_together: the same events as `delivery_event` and `add_event` would make one by one
+INSERT INTO outbox (kind, occurred_at, body)
+SELECT 'delivery_changed', :now, json_object(
+  'instance_id', instance.instance_id,
+  'sop_instance_uid', json_extract(instance.shared_uids, '$[0]'),
+  'study_instance_uid', json_extract(instance.shared_uids, '$[1]'),
+  'destination', delivery.destination, 'state', delivery.state, 'reason', delivery.reason,
+  'attempts', delivery.attempts, 'dimse_status', delivery.dimse_status)
+FROM json_each(:ids) AS asked JOIN delivery ON delivery.id = asked.value JOIN instance ON instance.id = delivery.instance
+ORDER BY asked.key;

@@ -132,6 +132,7 @@ def test_the_states_in_the_queries_are_those_of_the_table() -> None:
         ("elapse_backoff", DeliveryEvent.BACKOFF_ELAPSED),
         ("claim", DeliveryEvent.CLAIMED),
         ("expire_leases", DeliveryEvent.LEASE_EXPIRED),
+        ("deliver_together", DeliveryEvent.ACCEPTED),
     ):
         becomes, *of = re.findall(r"state = '(\w+)'", queries[name])
         assert (becomes, set(of)) == (target(event), set(sources(event)))
