@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 HALF_OPEN_FACTOR = 4
 """Connections that are no association yet may be so many times the limit of associations."""
 ABORT_SECONDS = 0.7
+UNREAD_ANSWERS = 1 << 16
+"""Bytes of answers that wait for a peer that does not read; left to itself, the kernel keeps megabytes for each."""
 
 
 class DicomDoor:
@@ -108,6 +110,7 @@ class DicomDoor:
         if rejection is not None:
             _say(rejection, facts)
             raise Unwelcome(rejection.name, pdu.rejection(rejection.result, rejection.source, rejection.reason))
+        visitor.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_ANSWERS)
         connection = Connection(visitor.sock, self._patience, self._windows, caller.rest)
         thread = threading.Thread(
             target=functools.partial(self._serve, connection, caller.request, facts, peer), daemon=True

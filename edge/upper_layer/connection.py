@@ -6,8 +6,10 @@ Time-outs are the kernel's (SO_RCVTIMEO, SO_SNDTIMEO), so each read is one syste
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
 import struct
+import termios
 import time
 from dataclasses import dataclass
 
@@ -19,6 +21,9 @@ TICK_SECONDS = 2.0
 TRICKLE_BYTES = 1024
 TRICKLE_RATE = 64
 """Bytes a second. The slowest modem is faster; a peer that sends a byte at a time to hold us is not."""
+
+_COUNT = struct.Struct("i")
+_RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +101,7 @@ class Connection:
         try:
             self._sock.sendall(data)
         except BlockingIOError:
-            # With a plain close, the kernel would keep what the peer does not read for minutes.
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._leave_nothing()
             raise NotReading from None
         except OSError:
             raise PeerGone from None
@@ -116,6 +120,8 @@ class Connection:
                 self._sock.send(last_word, socket.MSG_DONTWAIT)
                 self._sock.shutdown(socket.SHUT_WR)
                 self._drain()
+        if last_word:
+            self._leave_nothing()
         self._sock.close()
         self._give_window()
 
@@ -176,6 +182,13 @@ class Connection:
 
     def _wait_at_most(self, seconds: float) -> None:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
+
+    def _leave_nothing(self) -> None:
+        """Let the close be a reset when the peer has not taken all: the kernel would keep the rest for minutes."""
+        with contextlib.suppress(OSError):
+            (unsent,) = _COUNT.unpack(fcntl.ioctl(self._sock, termios.TIOCOUTQ, bytes(_COUNT.size)))
+            if unsent:
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def _drain(self) -> None:
         """What the peer still sends is thrown away for a moment: closing on it would destroy our last word."""
