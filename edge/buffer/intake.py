@@ -1,4 +1,4 @@
-"""The ingest side of the spool: receptions, and a background thread that keeps empty slots open for them.
+"""The ingest side of the spool: receptions, and a background thread that keeps empty slots ready for them.
 
 Needs nobody else: while core is dead or the database cannot be written, new files are made instead.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from bisect import bisect_left
 from collections import deque
 from pathlib import Path
 
@@ -22,9 +23,9 @@ from edge.buffer.spool import make_root, open_empty, room
 from edge.errors import SpoolError
 
 log = structlog.get_logger(__name__)
-FEWEST_READY = 8
-MOST_READY = 128
-READY_BYTES = 32 << 20
+FEWEST_READY = 32
+MOST_READY = 512
+READY_BYTES = 256 << 20
 """What one process keeps of one size at most: enough for the time that fetching more takes."""
 PAUSE_SECONDS = 0.02
 NONE_LEFT_SECONDS = 1.0
@@ -40,7 +41,7 @@ class Intake:
         self._shelf_lock = threading.Lock()
         self._first: Shelf | None = None
         self._shelf: Shelf | None = None
-        self._ready: dict[int, deque[ReadySlot]] = {size: deque() for size in SIZES}
+        self._ready: dict[int, deque[FreeSlot]] = {size: deque() for size in SIZES}
         self._wanted = dict.fromkeys(SIZES, FEWEST_READY)
         self._missed: set[int] = set()
         self._again_at = dict.fromkeys(SIZES, 0.0)
@@ -62,11 +63,8 @@ class Intake:
         self._stopping.set()
         self._low.set()
         self._thread.join()
-        unused = [slot for ready in self._ready.values() for slot in ready]
-        for slot in unused:
-            os.close(slot.descriptor)
         if self._index is not None:
-            self._give_back(self._index, [slot.name for slot in unused])
+            self._give_back(self._index, [free.slot for ready in self._ready.values() for free in ready])
         for shelf in {self._first, self._shelf}:
             if shelf is not None:
                 shelf.close()
@@ -80,31 +78,39 @@ class Intake:
         return room(self._root)
 
     def ready(self, size: int) -> int:
-        """How many open slots of this size wait."""
+        """How many slots of this size wait."""
         return len(self._ready[size])
 
     def take(self, size: int) -> ReadySlot:
-        """See `SlotSource.take`: the smallest open slot that fits without waste, else a new file."""
-        for at, candidate in enumerate(SIZES):
-            if candidate < size:
-                continue
-            for near in SIZES[at : at + 2]:
-                ready = self._ready[near]
-                try:
-                    slot = ready.popleft()
-                except IndexError:
-                    continue
-                if len(ready) * 2 <= self._wanted[near]:
-                    self._low.set()
+        """See `SlotSource.take`: the smallest slot that fits without waste, else a new file."""
+        at = bisect_left(SIZES, size)
+        for near in SIZES[at : at + 2]:
+            slot = self._take_ready(near)
+            if slot is not None:
                 return slot
-            self._missed.add(candidate)
+        if at < len(SIZES):
+            self._missed.add(SIZES[at])
             self._low.set()
-            break
         return self._new_file()
 
     def give_back(self, slot: ReadySlot) -> None:
         """See `SlotSource.give_back`."""
-        self._ready[slot.size].append(slot)
+        os.close(slot.descriptor)
+        self._ready[slot.size].append(FreeSlot(slot.name, slot.size, slot.generation))
+
+    def _take_ready(self, size: int) -> ReadySlot | None:
+        """Opened only now: a thread that opened them ahead would compete for the interpreter with every sender."""
+        ready = self._ready[size]
+        slot = None
+        while slot is None and ready:
+            try:
+                free = ready.popleft()
+            except IndexError:
+                break  # another sender was quicker
+            slot = self._open(free)
+        if len(ready) * 2 <= self._wanted[size]:
+            self._low.set()
+        return slot
 
     def _new_file(self) -> ReadySlot:
         with self._shelf_lock:
@@ -148,7 +154,7 @@ class Intake:
         """Whether there were as many as wanted."""
         assert self._first is not None
         found = index.claim(self._first.name, size, wanted)
-        self._ready[size].extend(slot for one in found if (slot := self._open(one)) is not None)
+        self._ready[size].extend(found)
         return len(found) == wanted
 
     def _open(self, free: FreeSlot) -> ReadySlot | None:
