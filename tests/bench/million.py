@@ -66,8 +66,9 @@ class Million:
 
             arena.alternate(on_the_full_one, on_an_empty_one)
             after_kill = _start_after_kill(full)
-        details = {"held": arena.held, "fill_seconds": seconds, "idle": asdict(seen[-1].idle)}
-        yield from _lines(seen, seen_empty, after_kill, details)
+            details = {"held": arena.held, "fill_seconds": seconds, "idle": asdict(seen[-1].idle)}
+            yield from _lines(seen, seen_empty, after_kill, details)
+            arena.say("  removing the buffer, which takes minutes when it is big")
 
 
 def _lines(seen: list[Turn], empty: list[Turn], after_kill: float, details: dict[str, object]) -> Iterator[Line]:
