@@ -55,8 +55,10 @@ class Holding:
         self._renewed = 0.0
 
     def claim(self, limit: int) -> list[ClaimedDelivery]:
-        """Hold the next deliveries, after another try to write down what is owed."""
+        """Hold the next deliveries, after another try to write down what is owed; none while too much is."""
         self.pay_what_can_be_paid()
+        if len(self._owed) > UNRECORDED_LIMIT:
+            return []  # who goes on sending what it cannot write down sends it all again
         claimed = self._buffer.claim(self._name, limit)
         self._held = {one.delivery_id: one for one in claimed}
         self._renewed = time.monotonic()

@@ -18,6 +18,7 @@ from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
 from edge.buffer.transitions import Transition
 from edge.buffer.view import BufferView, QueueFilter
+from edge.forward import holding
 from edge.forward.base import Accepted, DestinationDown, Outcome, Refused, Settle, TryLater
 from edge.forward.lane import Lane
 from edge.forward.retry import Backoff
@@ -180,6 +181,22 @@ def test_a_database_that_fails_while_a_batch_is_settled_holds_nothing_and_forget
     forwarder = FlakyForwarder(lambda _uid: Accepted())
     hiccuping: Any = HiccupingBuffer(buffer, failures)
     _run_until(hiccuping, forwarder, lambda: _waiting(buffer) == 0)
+    assert sorted(forwarder.tried) == [f"1.2.{n}" for n in range(6)]
+
+
+def test_while_no_outcome_can_be_written_down_sending_ends_soon(
+    buffer: Buffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "UNRECORDED_LIMIT", 3)
+    forwarder = FlakyForwarder(lambda _uid: Accepted())
+    broken: Any = HiccupingBuffer(buffer, 10_000)
+    lane = Lane("pacs", forwarder, broken, HealthBoard(), Backoff(), batch=2)
+    lane.start()
+    time.sleep(4)
+    assert len(forwarder.tried) == 4
+    broken.failures = 0
+    _until(lambda: _waiting(buffer) == 0)
+    lane.stop(5)
     assert sorted(forwarder.tried) == [f"1.2.{n}" for n in range(6)]
 
 
