@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tests import byte_commands as commands
 from tests import byte_pdus as pdus
@@ -50,17 +51,38 @@ class Response:
 class BytePeer(Wire):
     """The requestor's end of one TCP connection."""
 
-    def __init__(self, port: int, *, seconds: float = 10.0, address: str = "127.0.0.1", hello: bytes = b"") -> None:
-        """`address` is the local address to come from, `hello` goes out first (a PROXY header, say)."""
-        super().__init__(socket.create_connection(("127.0.0.1", port), timeout=seconds, source_address=(address, 0)))
+    def __init__(
+        self,
+        port: int,
+        *,
+        seconds: float = 10.0,
+        address: str = "127.0.0.1",
+        hello: bytes = b"",
+        unread: int | None = None,
+    ) -> None:
+        """`address` is the local address to come from, `hello` goes out first (a PROXY header, say).
+
+        `unread` bounds the bytes that the kernel takes for us while we do not read.
+        """
+        connection = socket.socket()
+        try:
+            if unread is not None:  # before the connection: later, the kernel has promised more already
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, unread)
+            connection.settimeout(seconds)
+            connection.bind((address, 0))
+            connection.connect(("127.0.0.1", port))
+        except BaseException:
+            connection.close()
+            raise
+        super().__init__(connection)
         self.peer_limit = 16_384
         self._waiting: list[pdus.Pdv] = []
         if hello:
             self.send(hello)
 
-    def associate(self, contexts: Sequence[Context] = DEFAULT_CONTEXTS, **options: object) -> Accepted:
+    def associate(self, contexts: Sequence[Context] = DEFAULT_CONTEXTS, **options: Any) -> Accepted:
         """Establish an association; the options are those of `byte_pdus.associate_rq`."""
-        answer = self.request(pdus.associate_rq(contexts, **options))  # type: ignore[arg-type]
+        answer = self.request(pdus.associate_rq(contexts, **options))
         assert isinstance(answer, Accepted), f"expected an A-ASSOCIATE-AC, got {answer}"
         self.peer_limit = answer.maximum_length
         return answer
@@ -151,7 +173,7 @@ class BytePeer(Wire):
 
 
 @contextlib.contextmanager
-def associated(port: int, contexts: Sequence[Context] = DEFAULT_CONTEXTS, **options: object) -> Iterator[BytePeer]:
+def associated(port: int, contexts: Sequence[Context] = DEFAULT_CONTEXTS, **options: Any) -> Iterator[BytePeer]:
     """An established association, closed without a release."""
     with BytePeer(port) as peer:
         peer.associate(contexts, **options)

@@ -49,7 +49,9 @@ class TunedEdge(Edge):
         return total
 
     def ended(self, *outcomes: str) -> float:
-        """How many associations ended in one of these ways."""
+        """How many associations ended in one of these ways, or in any when none is named."""
+        if not outcomes:
+            return self.metric("skerry_edge_associations_total")
         return sum(self.metric("skerry_edge_associations_total", outcome=outcome) for outcome in outcomes)
 
     def wait(self, condition: Callable[[], bool], what: str, *, seconds: float = 10.0) -> None:
@@ -93,10 +95,15 @@ class TunedEdge(Edge):
     def stored(self, uid: str) -> Part10:
         """The spool file of an instance as it lies on the disk, without what stands behind its data set."""
         (row,) = self.held(uid)
+        part = read_part10(self.file_of(uid))
+        return dataclasses.replace(part, data_set=part.data_set[: int(row["data_set_length"])])
+
+    def file_of(self, uid: str) -> Path:
+        """The spool file of an instance."""
+        (row,) = self.held(uid)
         name = str(row["instance_id"])
         (path,) = (one for one in self.data_dir.glob("spool/**/*.dcm") if one.stem in (name, name[:16]))
-        part = read_part10(path)
-        return dataclasses.replace(part, data_set=part.data_set[: int(row["data_set_length"])])
+        return path
 
     def footprint(self) -> Footprint:
         """What all processes of the node hold now."""
