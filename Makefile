@@ -25,7 +25,7 @@ test: setup ## everything that can be tested here
 bench: setup ## a node beside DCMTK, Orthanc and pynetdicom, in turns; about an hour, ARGS="--rows receive.*" for less
 	@$(PY) -m tests.bench $(ARGS)
 
-soak: setup ## a thousand kills of a node's processes, in ten runs (about an hour)
+soak: setup ## a thousand kills of a node's processes, in ten runs (about half an hour)
 	@SKERRY_CRASH_KILLS=100 SKERRY_CRASH_RUNS=10 $(PY) -m pytest -k whichever_process tests/crash/test_processes_survive_kill.py $(ARGS)
 
 check: setup ## ruff, mypy --strict, import contracts, generated code

@@ -28,6 +28,8 @@ from edge.processes.systemd import Systemd
 from edge.run_dir import RunDir
 
 ROUND_SECONDS = 0.25
+PAUSED_SECONDS = 3.0
+"""After a round so late, the supervisor itself did not run: a virtual machine that was held, or far too little CPU."""
 LOCK_WAIT_SECONDS = 3.0
 """The children of a supervisor that was killed end with it, but not in the same microsecond."""
 
@@ -68,8 +70,12 @@ class Supervisor:
     def run(self) -> int:
         """Keep the node running until it is asked to stop, or cannot go on. The exit code."""
         say("node.starting", processes=[child.name for child in self._children])
+        before = time.monotonic()
         while not self._stopping:
             now = time.monotonic()
+            if now - before > PAUSED_SECONDS:
+                self._forgive(now)
+            before = now
             for child in self._children:
                 ending = self._look_at(child, now)
                 if ending is not None:
@@ -79,6 +85,11 @@ class Supervisor:
             self._tell_of_it(now)
             self._sleep()
         return self._stop()
+
+    def _forgive(self, now: float) -> None:
+        """The machine stood still, and with it everybody: silence in that time is nobody's fault."""
+        for child in self._children:
+            child.record.beats(now)
 
     def _look_at(self, child: ChildProcess, now: float) -> Ending | None:
         """Do what this child needs now; an ending when the node cannot go on because of it."""
