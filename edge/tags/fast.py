@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edge.model import TagValue
-from edge.tags.plans import DECIMAL, END, LOOK, ONE, PASS, SMALL, TEXT, TEXTS, WHOLE, Plans, Wanted
-from edge.tags.scan import LONG, SHORT, UNDEFINED, RawValue, Walker
-from edge.tags.source import MemorySource, Unreadable
+from edge.tags.nested import end_of_undefined
+from edge.tags.plans import DECIMAL, END, LOOK, ODD, ONE, PASS, SMALL, TEXT, TEXTS, WHOLE, Plans, Wanted
+from edge.tags.scan import LONG, SHORT, UNDEFINED, RawValue
+from edge.tags.source import Unreadable
 
 FIRST_BYTES = 8 * 1024
 """One read of this length holds the header of most images."""
@@ -76,7 +77,6 @@ def stride(window: bytes, position: int, plans: Plans, found: Found) -> int:
                 else:
                     plans.correct(window, position)
                 continue
-            what = ONE if one[1] else PASS
         end = position + step
         if what == ONE and end <= limit:
             wanted.append(one)
@@ -105,7 +105,7 @@ def plain_values(found: Found) -> Header | None:
             values[keyword] = data[0] | data[1] << 8
         elif (number := _plain_number(form, data)) is not None:
             values[keyword] = number
-        elif data:
+        elif data or form == ODD:  # what is empty has no value, but an odd VR is undecodable all the same
             header.odd.append(RawValue(tag=tag, vr=vr, data=data))
     return header
 
@@ -170,10 +170,9 @@ class _Windows:
         if head.length != UNDEFINED:
             self.position += head.size + head.length
             return
-        source = MemorySource(self.window, self.position + head.size)
+        implicit = self.plans.implicit or head.vr == "UN"
         try:
-            Walker(source=source, implicit=self.plans.implicit, big_endian=False).pass_undefined(head.vr)
-            self.position = source.position
+            self.position = end_of_undefined(self.window, self.position + head.size, implicit=implicit)
         except Unreadable:
             self._fetch(2 * len(self.window))
 

@@ -22,8 +22,8 @@ SHORTEST_ROW, LONGEST_ROW = 4, 64
 
 TEXT, TEXTS, SMALL, WHOLE, DECIMAL, ODD = range(6)
 """A wanted value: one text, several, two bytes, a written whole or decimal number, or anything else."""
-ONE, PASS, ROW, LOOK, END = range(5)
-"""It is wanted; it is not; it began a row; it is no plain element; nothing is wanted from here on."""
+ONE, PASS, LOOK, END = range(4)
+"""It is wanted; it is not; these eight bytes do not tell where it ends; nothing is wanted from here on."""
 
 _TEXT_VRS = frozenset(("AE", "AS", "CS", "DA", "DT", "LO", "PN", "SH", "TM", "UI"))
 _NUMBERS = {("integer", "US"): SMALL, ("integer", "IS"): WHOLE, ("decimal", "DS"): DECIMAL}
@@ -42,7 +42,7 @@ ReadParts = Callable[[bytes, int], tuple[Any, ...]]
 Row = tuple[ReadParts, tuple[bytes, ...], int, ReadParts, tuple[Wanted, ...]]
 """How to read the heads, what they were, bytes of the whole row, how to read the wanted values, and which they are."""
 Plan = tuple[int, int, Wanted, Row | None]
-"""What to do, bytes to the next element, what is wanted."""
+"""What to do, bytes to the next element, what is wanted, and the row that began here."""
 
 NOTHING: Wanted = (ODD, 0, "", "")
 
@@ -76,21 +76,21 @@ class Plans:
         wanted = (_form(keyword, vr), tag, keyword, vr) if keyword else NOTHING
         if tag > _LAST and size:
             what = END
-        elif _plain(tag, size, length) and size == 8:
+        elif _plain(tag, size, length):
             row = self._row(window, position, LONGEST_ROW)
-            what = ROW if row else ONE if keyword else PASS
+            if size == 8:
+                what = ONE if keyword else PASS
         self.at[window[position : position + 8]] = (what, size + length, wanted, row)
 
     def correct(self, window: bytes, position: int) -> None:
         """Cut the row of this head where this window has another head."""
         head = window[position : position + 8]
-        _what, step, wanted, row = self.at[head]
+        what, step, wanted, row = self.at[head]
         if row:
             here = row[0](window, position)
             same = next(i for i, (one, other) in enumerate(zip(here, row[1], strict=True)) if one != other)
             self._rows -= 1
-            row = self._row(window, position, same)
-            self.at[head] = (ROW if row else ONE if wanted[1] else PASS, step, wanted, row)
+            self.at[head] = (what, step, wanted, self._row(window, position, same))
 
     def unwanted(self, window: bytes, position: int) -> Head:
         """The head of an element to be passed over. Raises Unreadable for what only the walker may judge."""

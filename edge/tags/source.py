@@ -1,4 +1,4 @@
-"""The ways that a data set's bytes come: from a stream as they are, deflated (PS3.5 A.5), or in memory."""
+"""The two ways that a data set's bytes come: as they are, and deflated (PS3.5 A.5)."""
 
 from __future__ import annotations
 
@@ -47,25 +47,6 @@ class PlainSource:
             self._left -= size
             return
         _read_over(self, size)
-
-
-class MemorySource:
-    """Bytes in memory, from a position on."""
-
-    def __init__(self, window: bytes, position: int) -> None:
-        self._window, self.position = window, position
-
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes; fewer at the end only."""
-        data = self._window[self.position : self.position + size]
-        self.position += len(data)
-        return data
-
-    def skip(self, size: int) -> None:
-        """Pass over `size` bytes. Raises Unreadable when there are not so many."""
-        self.position += size
-        if self.position > len(self._window):
-            raise Unreadable
 
 
 class DeflatedSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import statistics
 import struct
@@ -21,7 +22,10 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from edge.model import TagSet
 from edge.tags import fast, read_file_tags, read_tags
+from edge.tags.nested import end_of_undefined
 from edge.tags.plans import MOST_PLANS, Plans
+from edge.tags.scan import Walker
+from edge.tags.source import PlainSource, Unreadable
 from edge.vocabulary import ATTRIBUTES
 from tests.conftest import Figures
 from tests.dicom_corpus import corpus_files, split_part10
@@ -75,6 +79,44 @@ def test_both_ways_agree_on_elements_that_no_sender_would_write(
     content = b"".join(sorted(elements, key=lambda one: struct.unpack_from("<HH", one)) if ordered else elements)
     with mock.patch.object(fast, "FIRST_BYTES", window), mock.patch.object(fast, "NEXT_BYTES", 2 * window):
         read_both_ways(content, syntax, length=max(0, len(content) + beyond))
+
+
+nested_parts = st.lists(
+    st.one_of(
+        st.sampled_from([ITEM, ITEM_END, END, element(0xFFFEE000, b"", b"", length=UNDEFINED), b"\0\0\0\0"]),
+        st.builds(
+            element,
+            st.sampled_from([0x00081140, 0x00100020, 0x00091001]),
+            st.sampled_from([b"SQ", b"UN", b"LO", b"OB", b"XX", b"\0\0"]),
+            st.binary(max_size=12),
+            syntax=st.sampled_from([EXPLICIT, EXPLICIT, IMPLICIT]),
+            length=st.sampled_from([None, None, 0xFFFF, 4]),
+        ),
+        st.sampled_from([b"SQ", b"UN"]).map(lambda vr: element(0x00081140, vr, b"", length=UNDEFINED)),
+        st.just(element(0x00081140, b"", b"", syntax=IMPLICIT, length=UNDEFINED)),
+    ),
+    max_size=25,
+).map(b"".join)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(content=nested_parts, implicit=st.booleans(), vr=st.sampled_from(["SQ", "UN", ""]))
+def test_both_ways_agree_where_a_nested_value_ends(content: bytes, implicit: bool, vr: str) -> None:
+    def walked() -> int | None:
+        stream = io.BytesIO(content)
+        try:
+            Walker(source=PlainSource(stream), implicit=implicit, big_endian=False).pass_undefined(vr)
+        except Unreadable:
+            return None
+        return stream.tell()
+
+    def in_memory() -> int | None:
+        try:
+            return end_of_undefined(content, 0, implicit=implicit or vr == "UN")
+        except Unreadable:
+            return None
+
+    assert in_memory() == walked()
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -150,6 +192,11 @@ def test_a_row_of_private_elements_that_changes_is_never_taken_for_the_one_befor
     for private in (PRIVATE, changed, PRIVATE, hidden, fewer, PRIVATE, changed):
         got = read_both_ways(data_set(private) + rest, EXPLICIT)
         assert got.values == {"PatientID": "P1"}
+
+
+def test_an_empty_value_under_a_representation_that_it_cannot_have_is_flagged_by_both_ways() -> None:
+    got = read_both_ways(data_set(IDENTITY | {0x00100010: (b"US", b"")}), EXPLICIT)
+    assert got.flags == ("undecodable:PatientName",)
 
 
 def test_plans_are_bounded_whatever_senders_make_up() -> None:

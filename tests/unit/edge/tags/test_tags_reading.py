@@ -242,9 +242,9 @@ def test_a_small_file_that_inflates_to_gigabytes_costs_neither_time_nor_memory()
 )
 def test_millions_of_elements_are_given_up_on_in_bounded_time(unit: bytes) -> None:
     content = data_set({0x00080018: IDENTITY[0x00080018]}) + unit * 1_000_000
-    started = time.monotonic()
-    got = read(content)
-    assert time.monotonic() - started < 3
+    started = time.thread_time()
+    got = read(content)  # three times in all
+    assert time.thread_time() - started < 6
     assert "unreadable-header" in str(got["flags"])
     assert got["SOPInstanceUID"] == "1.2.3.4"
 
