@@ -82,7 +82,7 @@ class Spool:
         Raises:
             SpoolFileMissing: it is not there, or another instance is in its place.
         """
-        raw = DataSetFile(self._open(instance), instance.data_set_offset, instance.data_set_length)
+        raw = DataSetFile(self.open_file(instance), instance.data_set_offset, instance.data_set_length)
         with io.BufferedReader(raw, _BUFFER) as stream:
             yield cast("BinaryIO", stream)
 
@@ -93,7 +93,7 @@ class Spool:
         Raises:
             SpoolFileMissing: it is not there, or another instance is in its place.
         """
-        descriptor = self._open(instance)
+        descriptor = self.open_file(instance)
         try:
             yield descriptor
         finally:
@@ -236,7 +236,8 @@ class Spool:
         """Bytes free for us and bytes in all, on the spool's disk."""
         return room(self._root)
 
-    def _open(self, instance: SealedInstance) -> int:
+    def open_file(self, instance: SealedInstance) -> int:
+        """A descriptor of its file, for the caller to close; otherwise as `open_data_set`."""
         try:
             # Not `path`: to build one costs as much as to open the file.
             descriptor = os.open(f"{self._name}/{file_of(slot_of(instance.instance_id))}", os.O_RDONLY | os.O_NOFOLLOW)

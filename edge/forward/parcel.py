@@ -49,18 +49,6 @@ class Source:
         return SealBroken(f"spool file {self._sealed.instance_id} does not match its seal")
 
 
-def open_source(spool: Spool, sealed: SealedInstance) -> Source:
-    """The instance's file.
-
-    Raises:
-        SpoolFileMissing: there is no such file.
-    """
-    try:
-        return Source(os.open(spool.path(sealed.instance_id), os.O_RDONLY | os.O_NOFOLLOW), sealed)
-    except FileNotFoundError as error:
-        raise SpoolFileMissing from error
-
-
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """An instance whose first bytes are in the buffer: all of them, or those of a large one, whose file stays open."""
@@ -81,7 +69,7 @@ def pack(spool: Spool, delivery: ClaimedDelivery, context_id: int, buffer: memor
     """Make an instance ready; an outcome when its file is not what was sealed."""
     source = None
     try:
-        source = open_source(spool, delivery.sealed)
+        source = Source(spool.open_file(delivery.sealed), delivery.sealed)
         length = source.read(buffer)
     except (SpoolError, OSError) as error:
         if source is not None:
@@ -95,6 +83,7 @@ def pack(spool: Spool, delivery: ClaimedDelivery, context_id: int, buffer: memor
 
 def unreadable(error: SpoolError | OSError) -> Outcome:
     """What becomes of a delivery whose file cannot be read: what is broken is for a person, a disk may recover."""
-    if isinstance(error, SpoolError):
+    if isinstance(error, SealBroken | SpoolFileMissing):
         return Refused(reason=str(error))
-    return TryLater(reason=f"its spool file cannot be read: {error.strerror}")
+    words = error if isinstance(error, SpoolError) else error.strerror
+    return TryLater(reason=f"its spool file cannot be read: {words}")
