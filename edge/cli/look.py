@@ -15,7 +15,6 @@ from edge.cli.options import DataDir, DryRun, Json
 from edge.cli.words import age, counted, plain
 from edge.data_dir import is_owned
 from edge.errors import SettingsError
-from edge.sync.trust import load_enrolment
 
 _INTERNAL_NOTES = ("epoch.", "link.sent", "lanes.", "policy.", "spool.")
 
@@ -31,6 +30,8 @@ class Unfinished(StrEnum):
 
 def status(data_dir: DataDir, as_json: Json = False) -> None:
     """How full the buffer is, where things wait, and what the node last wrote down."""
+    from edge.sync.trust import load_enrolment
+
     view = BufferView(data_dir)
     identity = load_enrolment(data_dir).identity
     usage = shutil.disk_usage(data_dir)

@@ -13,7 +13,6 @@ import typer
 from edge.cli.options import Json
 from edge.cli.words import counted
 from edge.errors import SettingsError
-from edge.policy.document import check_policy
 
 app = typer.Typer(help="Look at a policy document without running it.", no_args_is_help=True)
 
@@ -38,6 +37,8 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Say whether FILE would run, with line and column of everything that is wrong or odd."""
+    from edge.policy.document import check_policy
+
     found = check_policy(read_document(file))
     errors = sum(1 for one in found if one.severity == "error")
     if as_json:

@@ -1,4 +1,7 @@
-"""`skerry-edge run`, `enrol` and `rebuild`: the commands that own the data directory."""
+"""`skerry-edge run`, `enrol` and `rebuild`: the commands that own the data directory.
+
+A node is to serve soon, so `run` loads neither policy nor link: the functions that need them import them.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,8 @@ from edge.cli.options import DataDir, DryRun, Json
 from edge.cli.policy import read_document
 from edge.data_dir import lock_data_dir
 from edge.errors import SettingsError
-from edge.node import Node
-from edge.policy.document import load_policy
-from edge.policy.quickstart import everything_to
 from edge.processes.launch import Launch
 from edge.settings import load_settings
-from edge.sync.enrol import enrol
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with the settings.")]
 PolicyFile = Annotated[
@@ -74,20 +73,21 @@ def become_supervisor(launch: Launch) -> NoReturn:
 def local_policy(policy: Path | None, to: list[str] | None) -> str | None:
     """The policy that the command line asks for; without one, an enrolled node follows its centre, another buffers.
 
+    Core says whether it may run.
+
     Raises:
         SettingsError: both ways of giving one were used.
-        PolicyError: it must not run.
+        PolicyError: a peer is not named as it should be.
     """
     if policy is not None and to:
         raise SettingsError("--policy and --to were both given", hint="Give one of them.")
-    text = None
     if policy is not None:
-        text = read_document(policy)
-    elif to:
-        text = everything_to(to)
-    if text is not None:
-        load_policy(text)
-    return text
+        return read_document(policy)
+    if to:
+        from edge.policy.quickstart import everything_to
+
+        return everything_to(to)
+    return None
 
 
 def enrol_node(
@@ -101,6 +101,8 @@ def enrol_node(
     as_json: Json = False,
 ) -> None:
     """Make this box a node of a mesh, with a one-time token from its control plane."""
+    from edge.sync.enrol import enrol
+
     try:
         token = sys.stdin.read() if token_file == "-" else Path(token_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -119,16 +121,22 @@ def rebuild(
 
     Without --policy, --to or a policy of the centre, it waits in the index for the next start with one.
     """
+    from edge.buffer.spool import Spool
+    from edge.node import Node
+    from edge.policy.document import load_policy
+
     if not (data_dir / "spool").is_dir():
         raise SettingsError(f"{data_dir} holds no spool", hint="Give the --data-dir of a node.")
+    text = local_policy(policy, to)
+    asked_for = None if text is None else load_policy(text)
     if dry_run:
-        facts: dict[str, object] = {"spool_files": len(list(data_dir.glob("spool/*/*.dcm"))), "dry_run": True}
+        sealed = sum(1 for _ in Spool(data_dir / "spool").instance_ids())
+        facts: dict[str, object] = {"spool_files": sealed, "dry_run": True}
     else:
         lock = lock_data_dir(data_dir)
         kept = _move_index_aside(data_dir)
         settings = load_settings(config=None, environment={}, flags={"data_dir": data_dir, "http": "127.0.0.1:0"})
-        text = local_policy(policy, to)
-        found = Node(settings, None if text is None else load_policy(text)).rebuild()
+        found = Node(settings, asked_for).rebuild()
         lock.close()
         facts = {"adopted": found.adopted, "unfinished": found.unfinished, "damaged": found.damaged, "old_index": kept}
     if as_json:

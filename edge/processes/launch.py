@@ -16,7 +16,7 @@ class Launch:
 
     settings: EdgeSettings
     policy: str | None = None
-    """The text of a policy that beats the centre's; it was checked."""
+    """The text of a policy that beats the centre's; core checks it."""
     name: str = "supervisor"
     number: int = 0
     """Among the processes of its kind."""
