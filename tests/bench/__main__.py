@@ -9,8 +9,10 @@ import argparse
 import json
 import signal
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 import httpx2
 import psutil
@@ -28,6 +30,7 @@ from tests.bench.wire import WireError
 
 _EXPECTED = (TransferFailed, ProvisioningError, WireError, OSError, httpx2.HTTPError, psutil.Error)
 _QUICK_SCALE = 0.01
+_ONE_WISH_SECONDS = 2.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,8 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     except LookupError as error:
         print(error.args[0], file=sys.stderr)
         return 2
-    for interruption in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(interruption, signal.default_int_handler)
+    _stop_tidily()
     arena = _arena(options)
     lines: list[Line] = []
     started = datetime.now(UTC)
@@ -61,6 +63,20 @@ def main(argv: list[str] | None = None) -> int:
     path.write_text(json.dumps(_document(options, started, lines), indent=2) + "\n", encoding="utf-8")
     print(f"\nevery figure: {path}")
     return 130 if stopped else int(any(line.trouble for line in lines))
+
+
+def _stop_tidily() -> None:
+    """Let SIGINT and SIGTERM end the run, once: a shell or `timeout` sends them twice, and tidying up must go on."""
+    last = float("-inf")
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal last
+        before, last = last, time.monotonic()
+        if last - before >= _ONE_WISH_SECONDS:
+            raise KeyboardInterrupt
+
+    for interruption in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(interruption, stop)
 
 
 def _measure(row: Row, arena: Arena, lines: list[Line]) -> None:

@@ -113,12 +113,14 @@ def _node(data_dir: Path) -> Iterator[tuple[Edge, Receiver, float]]:
     """A node, and how long it took to be ready; stopped in good order, because it is started again."""
     edge = Edge(data_dir, to=[f"{_PACS}@{LOOPBACK}:{free_port()}"])
     since, began = time.time(), time.perf_counter()
-    with edge:
+    try:
+        edge.start()
         seconds = time.perf_counter() - began
-        try:
-            yield edge, as_receiver(edge, since=since), seconds
-        except TransferFailed as error:
-            raise TransferFailed(f"{error}\n{edge.log_end(1)}") from None
+        yield edge, as_receiver(edge, since=since), seconds
+    except TransferFailed as error:
+        raise TransferFailed(f"{error}\n{edge.log_end(1)}") from None
+    finally:
+        edge.stop()  # also one that was interrupted while it started
 
 
 def _turn(arena: Arena, data_dir: Path, number: int, *, held: int) -> Turn:
