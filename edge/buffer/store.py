@@ -23,7 +23,6 @@ from edge.buffer.database import run
 from edge.buffer.deliveries import Deliveries, nobody
 from edge.buffer.duplicates import find_twins, replaced, waves
 from edge.buffer.epoch import BOOT_NOTE, current_epoch, mark_boot, renew_epoch
-from edge.buffer.held import DUPLICATES_NOTE
 from edge.buffer.intake import Intake
 from edge.buffer.part10 import FileMeta
 from edge.buffer.reception import Reception
@@ -109,10 +108,6 @@ class Buffer(Deliveries):
             added += self._writer.write(partial(admit_all, wave=wave, twins=twins, now=now))
         self._wake()
         return added
-
-    def set_duplicates(self, policy: str) -> None:
-        """Tell ingest processes what the policy in force does with duplicates: keep-both, replace or refuse."""
-        self.set_note(DUPLICATES_NOTE, policy)
 
     # outbox
 

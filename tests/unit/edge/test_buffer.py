@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import apsw
 import pytest
 
+from edge.buffer import store
 from edge.buffer.seal import to_microseconds
 from edge.buffer.states import DeliveryEvent, DeliveryState
 from edge.buffer.store import Buffer
 from edge.buffer.view import BufferView, QueueFilter
-from edge.errors import IllegalTransition, UnknownInstance
+from edge.errors import IllegalTransition, SettingsError, UnknownInstance
 from tests.edge_samples import routed, take
 
 
@@ -254,3 +256,46 @@ def test_events_carry_only_what_the_privacy_rule_let_out(buffer: Buffer) -> None
     for event in buffer.read_outbox(10):
         assert "1.2.840.77.55" not in str(event.body)
         assert "1.2.9" not in str(event.body)
+
+
+def test_what_left_the_spool_long_ago_is_forgotten_in_small_steps(
+    buffer: Buffer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, kept = [take(buffer, f"1.{n}") for n in range(5)], take(buffer, "1.9")
+    buffer.admit([routed(one, "pacs") for one in [*gone, kept]])
+    for held in buffer.claim("pacs", 5):
+        buffer.settle(held.delivery_id, DeliveryEvent.ACCEPTED)
+    assert buffer.release_delivered(timedelta(0)) == 5
+    assert buffer.prune() == 0, "a trace knows of it for a month"
+    assert BufferView(tmp_path).trace("1.0")[0]["released_at"]
+    monkeypatch.setattr(store, "REMEMBERED", timedelta(0))
+    assert [buffer.prune(limit=2) for _ in range(4)] == [2, 2, 1, 0]
+    with pytest.raises(UnknownInstance):
+        BufferView(tmp_path).trace("1.0")
+    assert len(BufferView(tmp_path).trace("1.9")) == 1
+    assert buffer.counts().instances_held == 1
+
+
+def test_what_still_lies_in_its_slot_is_not_forgotten(buffer: Buffer, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = take(buffer)
+    buffer.admit([routed(sealed, "pacs")])
+    (held,) = buffer.claim("pacs", 1)
+    buffer.settle(held.delivery_id, DeliveryEvent.ACCEPTED)
+    monkeypatch.setattr(store, "REMEMBERED", timedelta(0))
+    with buffer.spool.open_data_set(sealed):
+        assert buffer.release_delivered(timedelta(0)) == 1
+        assert buffer.prune() == 0
+        assert buffer.spool.contains(sealed.instance_id)
+    buffer.release_delivered(timedelta(0))
+    assert buffer.prune() == 1
+    assert not buffer.spool.contains(sealed.instance_id)
+
+
+def test_a_database_of_another_release_is_refused_with_words_that_help(tmp_path: Path) -> None:
+    Buffer(tmp_path).close()
+    connection = apsw.Connection(str(tmp_path / "edge.db"))
+    connection.pragma("user_version", 1)
+    connection.close()
+    with pytest.raises(SettingsError, match="schema 1") as refused:
+        Buffer(tmp_path)
+    assert "rebuild" in refused.value.hint

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge.buffer.duplicates import OTHER_BYTES, SAME_BYTES
-from edge.buffer.held import HeldInstances
+from edge.buffer.held import DUPLICATES_NOTE, HeldInstances
 from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
 from edge.buffer.view import BufferView
@@ -136,7 +136,7 @@ def test_a_policy_that_refuses_duplicates_is_asked_before_the_answer(buffer: Buf
     reception = buffer.receive(meta("1.9"))
     length, checksum = reception.fingerprint((OTHER,))
     assert not held.refuses("1.9", length, checksum), "no policy asks for it"
-    buffer.set_duplicates("refuse")
+    buffer.set_note(DUPLICATES_NOTE, "refuse")
     asked = HeldInstances(tmp_path)
     assert asked.refuses("1.9", length, checksum)
     assert not asked.refuses("1.8", length, checksum)

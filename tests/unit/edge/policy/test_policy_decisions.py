@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from edge.model import AssociationFacts, Decision, DicomDestination, FolderDestination, TagSet, TagValue
-from edge.policy.document import Policy, load_policy
+from edge.policy.document import Policy, PolicyError, load_policy
 from edge.policy.match import decide
 
 FACTS = AssociationFacts(calling_ae_title="CT01", called_ae_title="SKERRY", peer_address="10.0.0.7")
@@ -194,3 +194,20 @@ def test_only_one_module_knows_the_cel_engine() -> None:
     package = Path(__file__).parents[4] / "edge"
     knowing = [p.name for p in package.rglob("*.py") if "cel_expr_python" in p.read_text(encoding="utf-8")]
     assert knowing == ["cel.py"]
+
+
+@pytest.mark.parametrize(
+    ("written", "replaces"), [("", False), ("keep-both", False), ("replace", True), ("refuse", False)]
+)
+def test_a_policy_says_what_becomes_of_another_object_under_a_held_uid(written: str, *, replaces: bool) -> None:
+    key = f"duplicates: {written}\n" if written else ""
+    policy = load_policy(f"skerry: 1\n{key}destinations: []\nroutes: []\n")
+    assert policy.duplicates == (written or "keep-both")
+    assert decide(policy, FACTS, tags()).replaces is replaces
+
+
+def test_another_word_for_duplicates_is_an_error_that_names_the_three() -> None:
+    with pytest.raises(PolicyError) as refused:
+        load_policy("skerry: 1\nduplicates: overwrite\ndestinations: []\nroutes: []\n")
+    (found,) = refused.value.diagnostics
+    assert (found.line, found.message) == (2, "`duplicates` must be `keep-both`, `replace` or `refuse`")
