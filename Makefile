@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo test soak bench check proto lock clean
+.PHONY: help setup demo test soak fuzz bench check proto lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,8 +25,12 @@ test: setup ## everything that can be tested here
 bench: setup ## a node beside DCMTK, Orthanc and pynetdicom, in turns; about an hour, ARGS="--rows receive.*" for less
 	@$(PY) -m tests.bench $(ARGS)
 
-soak: setup ## a thousand kills of a node's processes, in ten runs (about half an hour)
+soak: setup ## a thousand kills of a node's processes in ten runs, an object of 4 GB (about half an hour)
 	@SKERRY_CRASH_KILLS=100 SKERRY_CRASH_RUNS=10 $(PY) -m pytest -k whichever_process tests/crash/test_processes_survive_kill.py $(ARGS)
+	@SKERRY_SOAK=1 $(PY) -m pytest -k gigabytes tests/integration/test_large_objects.py $(ARGS)
+
+fuzz: setup ## a million mutated PDUs and data sets; SKERRY_FUZZ_CASES and SKERRY_FUZZ_SEED for others
+	@SKERRY_FUZZ_CASES=$${SKERRY_FUZZ_CASES:-1000000} $(PY) -m pytest -n 2 tests/fuzz $(ARGS)
 
 check: setup ## ruff, mypy --strict, import contracts, generated code
 	ruff check .

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+from edge.durable import sync_directory
 from edge.errors import DataDirInUse
 
 
@@ -16,7 +17,10 @@ def lock_data_dir(data_dir: Path, *, wait_seconds: float = 0.0) -> IO[str]:
     Raises:
         DataDirInUse: another process owns it, also after `wait_seconds`.
     """
+    new = [folder for folder in (data_dir, *data_dir.parents) if not folder.exists()]
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in new:
+        sync_directory(folder.parent)  # else a power cut could take the whole directory, and all that is in custody
     lock = (data_dir / "lock").open("a+", encoding="utf-8")
     until = time.monotonic() + wait_seconds
     while True:

@@ -9,7 +9,7 @@ import pytest
 from provisioning.errors import ProgramMissing
 from provisioning.local.program import find_program
 
-_PACKAGES = {"storescp": "dcmtk", "dcmsend": "dcmtk", "mosquitto": "mosquitto"}
+_PACKAGES = {"storescp": "dcmtk", "dcmsend": "dcmtk", "mosquitto": "mosquitto", "strace": "strace"}
 
 
 def require(*programs: str) -> None:

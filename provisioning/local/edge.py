@@ -20,6 +20,9 @@ _READY = re.compile(r"^ready dicom=\S+:(\d+) http=\S+:(\d+)$")
 class Edge(Program):
     """One node: `start` returns when it serves, and its ports stay the same over restarts."""
 
+    under: tuple[str, ...] = ()
+    """A program with its options that runs it: a tracer, for example."""
+
     def __init__(
         self,
         data_dir: Path,
@@ -56,7 +59,8 @@ class Edge(Program):
             ProgramFailed: it did not become ready.
         """
         where = ["--listen", f"{LOOPBACK}:{self.dicom_port}", "--http", f"{LOOPBACK}:{self.http_port}"]
-        self.argv = (own_script("skerry-edge"), "run", "--data-dir", str(self.data_dir), *where, *self._options)
+        words = ("run", "--data-dir", str(self.data_dir), *where, *self._options)
+        self.argv = (*self.under, own_script("skerry-edge"), *words)
         super().start()
         line = self.wait_line("ready ")
         found = _READY.match(line)
