@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -46,19 +47,19 @@ def test_one_listener_is_served_by_several_processes_and_its_metrics_are_one(tmp
 
 
 def test_destinations_are_shared_between_processes_that_deliver(tmp_path: Path) -> None:
-    sinks = [StoreScp(tmp_path / f"pacs{number}", ae_title=f"P{number}", name=f"p{number}") for number in range(4)]
-    for sink in sinks:
-        sink.start()
-    with TunedEdge(tmp_path, to=[sink.address for sink in sinks], forward_processes=2) as edge:
+    with ExitStack() as stack:
+        sinks = [
+            stack.enter_context(StoreScp(tmp_path / f"pacs{number}", ae_title=f"P{number}", name=f"p{number}"))
+            for number in range(4)
+        ]
+        edge = stack.enter_context(TunedEdge(tmp_path, to=[sink.address for sink in sinks], forward_processes=2))
         with association(edge.dicom_port) as peer:
             assert store(peer, "1.2.3.1", data_set("1.2.3.1")) == 0
         edge.wait(lambda: all("1.2.3.1" in sink.received() for sink in sinks), "not everywhere", seconds=20)
         followed = {one["process"]: one["destinations"] for one in edge.events("orders.followed")}
         assert sorted(followed) == ["forward-0", "forward-1"]
         assert sorted(name for share in followed.values() for name in share) == ["P0", "P1", "P2", "P3"]
-        assert edge.metric("skerry_edge_deliveries_total") == 4
-    for sink in sinks:
-        sink.stop()
+        edge.wait(lambda: edge.metric("skerry_edge_deliveries_total") == 4, "deliveries were not counted")
 
 
 @pytest.mark.parametrize("standing", [None, "core"])
