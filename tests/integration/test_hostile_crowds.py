@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import byte_commands as commands
@@ -19,6 +22,10 @@ from tests.edge_door import TunedEdge
 from tests.edge_samples import data_set
 from tests.harmless import ECHO_SECONDS, come_back, good_association, harmless
 from tests.hostile_probes import ACCEPTED, LATE, REQUEST, TIMEOUT
+
+SOAK = os.environ.get("SKERRY_SOAK") == "1"
+CONNECTIONS, ECHOES = (100_000, 10_000) if SOAK else (3_000, 500)
+IDLE, IDLE_SECONDS = 500, 5.0
 
 
 @pytest.fixture(scope="module")
@@ -152,28 +159,63 @@ def test_endless_empty_fragments_take_no_memory(edge: TunedEdge, figures: Figure
         assert peer.response().status == 0x0000
 
 
+@pytest.mark.timeout(900)
 def test_connections_that_come_and_go_leave_nothing(edge: TunedEdge, figures: Figures) -> None:
     for _ in range(300):  # warm
         BytePeer(edge.dicom_port).close()
     before = edge.footprint()
     started = time.monotonic()
-    for number in range(3_000):
+    for number in range(CONNECTIONS):
         peer = BytePeer(edge.dicom_port)
         peer.reset() if number % 2 else peer.close()
     took = time.monotonic() - started
     come_back(edge, before)
     grown = (edge.footprint().resident - before.resident) / before.resident
-    figures(f"hostile: 3,000 bare connections in {took:.1f} s, memory {grown:+.2%}")
-    assert grown < 0.05
+    figures(f"hostile: {CONNECTIONS} bare connections in {took:.1f} s, memory {grown:+.2%}")
+    assert grown < 0.01
     assert echo_seconds(edge.dicom_port) < ECHO_SECONDS
 
 
-def test_five_hundred_echo_associations_leave_nothing(edge: TunedEdge, figures: Figures) -> None:
-    for _ in range(100):  # warm
+@pytest.mark.timeout(900)
+def test_associations_that_only_ask_whether_we_are_there_leave_nothing(edge: TunedEdge, figures: Figures) -> None:
+    for _ in range(300):  # warm
         echo_seconds(edge.dicom_port)
     before = edge.footprint()
-    slowest = max(echo_seconds(edge.dicom_port) for _ in range(500))
+    slowest = max(echo_seconds(edge.dicom_port) for _ in range(ECHOES))
     come_back(edge, before)
     grown = (edge.footprint().resident - before.resident) / before.resident
-    figures(f"hostile: 500 C-ECHO associations, the slowest {slowest * 1000:.0f} ms, memory {grown:+.2%}")
-    assert grown < 0.05
+    figures(f"hostile: {ECHOES} C-ECHO associations, the slowest {slowest * 1000:.0f} ms, memory {grown:+.2%}")
+    assert grown < 0.01
+
+
+def test_idle_associations_cost_next_to_nothing(tmp_path: Path, figures: Figures) -> None:
+    """Five hundred examinations that pause: a thread that sleeps in the kernel each, and no window."""
+    with (
+        TunedEdge(tmp_path, max_associations=600, max_associations_per_peer=0, ready_spool_bytes=0) as edge,
+        contextlib.ExitStack() as opened,
+    ):
+        for _ in range(50):
+            good_association(edge)
+        before = edge.footprint()
+        peers = [opened.enter_context(associated(edge.dicom_port)) for _ in range(IDLE)]
+        for peer in peers:
+            assert peer.echo() == 0x0000
+        time.sleep(3)  # until they have given their windows back
+        each = (edge.footprint().resident - before.resident) / IDLE
+        spent = -_seconds_spent(edge)
+        time.sleep(IDLE_SECONDS)
+        spent = (spent + _seconds_spent(edge)) / IDLE_SECONDS
+        figures(f"hostile: {IDLE} idle associations: {each / 1024:.0f} KiB each, {spent:.2%} of a core in all")
+        assert each < 64 << 10
+        assert spent < 0.02
+        assert all(peer.echo() == 0x0000 for peer in peers)
+        assert echo_seconds(edge.dicom_port) < ECHO_SECONDS
+
+
+def _seconds_spent(edge: TunedEdge) -> float:
+    """Processor time of those processes that receive."""
+    receiving = [
+        one for one in psutil.Process(edge.pid).children(recursive=True) if "ingest" in " ".join(one.cmdline())
+    ]
+    assert receiving
+    return sum(sum(one.cpu_times()[:2]) for one in receiving)
