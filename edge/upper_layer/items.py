@@ -20,6 +20,8 @@ _KNOWN_TO_USERS = frozenset(range(0x51, 0x59))
 def without_unknown_items(request: bytes) -> bytes:
     """The request, with its header, without unknown items; the very same one when it has none, or cannot be read."""
     start = HEADER.size + FIXED_PART
+    if len(request) < start:
+        return request
     kept = b""
     try:
         for kind, item in _items(request[start:], _KNOWN):

@@ -27,6 +27,6 @@ def test_unknown_items_of_the_request_itself_are_left_out() -> None:
     assert without_unknown_items(pdus.pdu(pdus.ASSOCIATE_RQ, body)) == PLAIN
 
 
-@pytest.mark.parametrize("cut", [75, 80, 100, len(PLAIN) - 1])
+@pytest.mark.parametrize("cut", [0, 1, 6, 73, 74, 75, 80, 100, len(PLAIN) - 1])
 def test_what_cannot_be_read_is_left_as_it_is(cut: int) -> None:
     assert without_unknown_items(PLAIN[:cut]) == PLAIN[:cut]
