@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import io
+import logging
 import os
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -34,6 +35,14 @@ HEADER_BYTES = 20_000
 _windows = Windows()
 _patience = Patience(idle=1.0, dimse=1.0, pdu=1.0)
 _negotiator = Negotiator("SKERRY", 1 << 18)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """The library's own words, which the node does not hear either, are not kept for a report."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 def _request(raw: bytes) -> None:
