@@ -15,6 +15,10 @@ from edge.policy.document import Policy
 
 log = structlog.get_logger(__name__)
 ROUND_SECONDS = 2.0
+QUIET_SECONDS = 1.0
+AT_ONCE, AT_ONCE_WHEN_BUSY = 500, 25
+"""Instances that leave their slots in one round. Wiping a slot waits for the disk, as answering a modality does; while
+images come in, only so much is wiped that the disk cannot fill."""
 EVENTS_WITHOUT_CENTRE = 10_000
 """Enough to tell a control plane of the last days when a lone node is enrolled, and never a full disk."""
 
@@ -83,6 +87,14 @@ class Housekeeping:
         else:
             self._health.clear(NO_ROUTE.code)
 
+    def _give_room_back(self, policy: Policy | None) -> None:
+        scarce = self._buffer.spool.room()[0] < 2 * self._min_free_bytes
+        limit = AT_ONCE if scarce or self._buffer.quiet_seconds() > QUIET_SECONDS else AT_ONCE_WHEN_BUSY
+        if policy is None:
+            self._buffer.slots.leave(self._buffer.spool, limit)  # what came twice
+        else:
+            self._buffer.release_delivered(policy.keep_delivered, limit)
+
     def _look_for_unknown_destinations(self, policy: Policy) -> None:
         named = {destination.name for destination in policy.destinations}
         waiting = self._buffer.waiting_by_destination()
@@ -100,8 +112,8 @@ class Housekeeping:
                 self._buffer.expire_leases()
                 self._buffer.prune()
                 policy = self._policy()
+                self._give_room_back(policy)
                 if policy is not None:
-                    self._buffer.release_delivered(policy.keep_delivered)
                     self._look_for_unknown_destinations(policy)
                 if not self._has_centre:
                     self._buffer.forget_events(EVENTS_WITHOUT_CENTRE)

@@ -103,8 +103,8 @@ class EdgeSettings:
     """How long an open association may stay silent: examinations pause between series."""
     pdu_timeout_seconds: Annotated[float, Gt(0)] = 30
     """How long a peer may stay silent in the middle of a PDU, and how long it has to open its association."""
-    ready_spool_bytes: Annotated[int, Ge(0)] = 1 << 30
-    """How much of the disk may wait in empty, pre-written spool files, a fiftieth of what is free at most; with 0 none
+    ready_spool_bytes: Annotated[int, Ge(0)] = 4 << 30
+    """How much of the disk may wait in empty, pre-written spool files, a twentieth of what is free at most; with 0 none
     is used again."""
     min_free_bytes: Annotated[int, Ge(0)] = 512 << 20
     """Under this, new images are refused with 0xA700, so that the modality keeps them and the disk never fills."""

@@ -14,6 +14,9 @@ from edge.buffer.duplicates import OTHER_BYTES, SAME_BYTES, Twins, supersede
 from edge.buffer.slots import generation_of, slot_of
 from edge.model import RoutedInstance
 
+LATELY = 15 * 60 * 1_000_000
+"""Microseconds after its last delivery in which the same bytes again are the same arrival."""
+
 
 def admit_all(
     connection: apsw.Connection, *, wave: Sequence[RoutedInstance], twins: Mapping[str, Twins], now: int
@@ -24,7 +27,7 @@ def admit_all(
 
 def _admit(connection: apsw.Connection, routed: RoutedInstance, twins: Twins | None, now: int) -> bool:
     """Whether anything changed. `twins` is what was held under its UID a moment ago."""
-    again = twins is not None and twins.same is not None and _is_held(connection, twins.same)
+    again = twins is not None and twins.same is not None and _is_on_its_way(connection, twins.same, now)
     if again:
         routed = replace(routed, flags=(*routed.flags, SAME_BYTES))
     elif twins is not None and twins.others:
@@ -48,5 +51,6 @@ def _admit(connection: apsw.Connection, routed: RoutedInstance, twins: Twins | N
     return True
 
 
-def _is_held(connection: apsw.Connection, row_id: int) -> bool:
-    return bool(run(connection, "is_held", id=row_id))
+def _is_on_its_way(connection: apsw.Connection, row_id: int, now: int) -> bool:
+    """A sender that heard no answer sends again at once; who sends again later wants it to arrive again."""
+    return bool(run(connection, "is_on_its_way", id=row_id, lately=now - LATELY))

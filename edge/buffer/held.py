@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -19,18 +20,21 @@ log = structlog.get_logger(__name__)
 
 
 class HeldInstances:
-    """Looks into the index and changes nothing. For one thread; whatever goes wrong, nothing is refused."""
+    """Looks into the index and changes nothing. Threads take turns; whatever goes wrong, nothing is refused."""
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / "edge.db"
         self._connection: apsw.Connection | None = None
         self._refusing = False
         self._ask_at = 0.0
+        self._turn = threading.Lock()
 
     def refusing(self) -> bool:
         """Whether the policy in force refuses duplicates; a second old at most."""
         now = time.monotonic()
-        if now >= self._ask_at:
+        if now < self._ask_at:
+            return self._refusing
+        with self._turn:
             self._ask_at = now + _ASK_AGAIN_SECONDS
             try:
                 row = first(self._reader(), "read_note", key=DUPLICATES_NOTE)
@@ -44,7 +48,8 @@ class HeldInstances:
         if not self.refusing():
             return False
         try:
-            found = run(self._reader(), "held_otherwise", uid=sop_instance_uid, length=length, checksum=checksum)
+            with self._turn:
+                found = run(self._reader(), "held_otherwise", uid=sop_instance_uid, length=length, checksum=checksum)
         except (apsw.Error, EdgeError, OSError):
             log.warning("duplicates.not_looked_up", exc_info=True, hint="It is taken, and flagged when it is indexed.")
             return False

@@ -211,8 +211,9 @@ DELETE FROM closed_shelf;
 SELECT * FROM instance
 WHERE released_at IS NULL AND sop_instance_uid IN (SELECT value FROM json_each(:uids)) ORDER BY id;
 
--- is_held: whether this one is still in the spool
-SELECT 1 AS one FROM instance WHERE id = :id AND released_at IS NULL;
+-- is_on_its_way: whether this one is in the spool, and not yet delivered everywhere, or only just
+SELECT 1 AS one FROM instance
+WHERE id = :id AND released_at IS NULL AND (settled_at IS NULL OR settled_at > :lately);
 
 -- mark_replaced: newer objects of the same UIDs took their places
 UPDATE instance SET replaced = 1 WHERE id IN (SELECT value FROM json_each(:ids));

@@ -13,7 +13,7 @@ from edge.buffer.slots import generation_of, slot_of
 from edge.buffer.spool import Spool
 from edge.buffer.writer import Writer
 
-DISK_SHARE = 50
+DISK_SHARE = 20
 """At most one part in so many of the free disk waits in empty slots: a full disk gets back what is released."""
 
 

@@ -21,7 +21,7 @@ from edge.buffer.spool import room
 from edge.errors import SpoolFull
 
 log = structlog.get_logger(__name__)
-ROUND_BYTES = 32 << 20
+ROUND_BYTES = 96 << 20
 """What one round writes at most: a fraction of a second of any disk."""
 LEARNED_FROM = 2000
 KNOWS_ENOUGH = 200

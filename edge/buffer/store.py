@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -56,6 +57,7 @@ class Buffer(Deliveries):
         self._intake: Intake | None = None
         self._intake_lock = threading.Lock()
         self._arrivals: queue.SimpleQueue[SealedInstance] = queue.SimpleQueue()
+        self._arrived_at = 0.0
         self.epoch: int = current_epoch(data_dir / "epoch", self._path, self.note(BOOT_NOTE))
         self.set_note(BOOT_NOTE, mark_boot(data_dir / "epoch"))
 
@@ -86,7 +88,12 @@ class Buffer(Deliveries):
 
     def arrived(self, sealed: SealedInstance) -> None:
         """Tell routing of an instance in custody. Never blocks: the sealed file is already safe."""
+        self._arrived_at = time.monotonic()
         self._arrivals.put(sealed)
+
+    def quiet_seconds(self) -> float:
+        """How long nothing has come in."""
+        return time.monotonic() - self._arrived_at
 
     def next_arrivals(self, limit: int, timeout: float) -> list[SealedInstance]:
         """Instances that wait for their row, oldest first; empty when none came within `timeout` seconds."""

@@ -24,6 +24,9 @@ class Reception(Protocol):
     def write(self, pieces: Pieces) -> None:
         """Append bytes exactly as they came off the wire."""
 
+    def fingerprint(self, last: Pieces = ()) -> tuple[int, int]:
+        """Length and checksum of the data set with these last bytes."""
+
     def seal(self, last: Pieces = ()) -> SealedInstance:
         """Append the last bytes; return only when the instance would survive a power cut."""
 
@@ -41,13 +44,35 @@ class Intake(Protocol):
         """Bytes free and bytes in all on the spool's disk."""
 
 
+class Refusals(Protocol):
+    """What the policy says of objects that come once more with other bytes."""
+
+    def refusing(self) -> bool:
+        """Whether any are refused."""
+
+    def refuses(self, sop_instance_uid: str, length: int, checksum: int) -> bool:
+        """Whether this one is."""
+
+
+class Duplicate(SpoolError):
+    """An object of this UID is held with other bytes, and the policy refuses a second one."""
+
+    hint = "The sender keeps its copy. Look at why it sends two objects under one UID."
+
+
 class Custody:
     """Takes instances in, or says why not. Holds no lock while bytes flow."""
 
     def __init__(
-        self, intake: Intake, arrived: Callable[[SealedInstance], None], health: HealthBoard, min_free_bytes: int
+        self,
+        intake: Intake,
+        arrived: Callable[[SealedInstance], None],
+        health: HealthBoard,
+        min_free_bytes: int,
+        refusals: Refusals | None = None,
     ) -> None:
         """`arrived` tells routing of an instance in custody; it never blocks and never fails."""
+        self._refusals = refusals
         self._intake, self._arrived, self._health, self._min_free_bytes = intake, arrived, health, min_free_bytes
         self._full = False
 
@@ -80,12 +105,15 @@ class Custody:
         """
         return self._intake.begin(meta, expected_bytes=expected_bytes)
 
-    def complete(self, reception: Reception, last: Pieces) -> SealedInstance:
+    def complete(self, reception: Reception, sop_instance_uid: str, last: Pieces) -> SealedInstance:
         """Return when the instance is in custody; from then on success may be answered.
 
         Raises:
-            SpoolError: it is not, and nothing of it is left.
+            Duplicate: the policy refuses it. SpoolError: it is not in custody. Nothing of it is left.
         """
+        held = self._refusals
+        if held is not None and held.refusing() and held.refuses(sop_instance_uid, *reception.fingerprint(last)):
+            raise Duplicate
         started = time.perf_counter()
         sealed = reception.seal(last)
         metrics.CUSTODY_SECONDS.observe(time.perf_counter() - started)
@@ -98,7 +126,9 @@ class Custody:
         self._arrived(sealed)
 
     def refused(self, error: SpoolError) -> None:
-        """Count and say that an instance could not be taken; its sender got 0xA700 and keeps it."""
-        reason = "spool-full" if isinstance(error, SpoolFull) else "spool-failed"
+        """Count and say that an instance was not taken; its sender heard so, and keeps it."""
+        reason = "spool-failed"
+        if isinstance(error, SpoolFull | Duplicate):
+            reason = "spool-full" if isinstance(error, SpoolFull) else "duplicate"
         metrics.INSTANCES_REFUSED.labels(reason=reason).inc()
         log.error("ingest.refused", reason=reason, error=str(error), hint=error.hint)

@@ -8,7 +8,7 @@ from edge import metrics
 from edge.buffer.part10 import FileMeta
 from edge.errors import SpoolError
 from edge.ingest import statuses
-from edge.ingest.custody import Custody, Pieces, Reception
+from edge.ingest.custody import Custody, Duplicate, Pieces, Reception
 from edge.ingest.requests import StoreRequest, fault_of, read_store_request
 from edge.model import AssociationFacts, SealedInstance
 from edge.upper_layer import command, pdu
@@ -50,16 +50,18 @@ class Storing:
         if request.is_odd():
             metrics.INSTANCES_FLAGGED.labels(flag="invalid-uid").inc()
             log.warning("ingest.odd_uid", calling_ae_title=self._facts.calling_ae_title, hint="mend the sender")
-        sealed = self._take(context_id, context, request)
+        incoming, last = self._take_in(context_id, context, request)
+        sealed = incoming.complete(last)
         if sealed is None:
-            self._answer(context_id, request, statuses.OUT_OF_RESOURCES)
+            self._answer(context_id, request, incoming.status)
             return
+        self._expected = sealed.data_set_length
         try:
             self._answer(context_id, request, statuses.SUCCESS)
         finally:
             self._custody.hand_on(sealed)  # it is in custody, whether its sender hears of it or not
 
-    def _take(self, context_id: int, context: Context, request: StoreRequest) -> SealedInstance | None:
+    def _take_in(self, context_id: int, context: Context, request: StoreRequest) -> tuple[_Incoming, Pieces]:
         meta = FileMeta(
             sop_class_uid=request.sop_class_uid,
             sop_instance_uid=request.sop_instance_uid,
@@ -68,15 +70,11 @@ class Storing:
         )
         incoming = _Incoming(self._custody, meta, self._expected)
         try:
-            last = self._messages.data_set(context_id, incoming.write)
+            return incoming, self._messages.data_set(context_id, incoming.write)
         except AssociationEnded:
             incoming.discard()
             self._say_partial()
             raise
-        sealed = incoming.complete(last)
-        if sealed is not None:
-            self._expected = sealed.data_set_length
-        return sealed
 
     def _answer(self, context_id: int, request: StoreRequest, status: int) -> None:
         response = command.store_response(
@@ -112,6 +110,8 @@ class _Incoming:
         self._custody, self._meta, self._expected = custody, meta, expected
         self._reception: Reception | None = None
         self._failed = False
+        self.status = statuses.OUT_OF_RESOURCES
+        """What to answer when it was not taken: the peer keeps its copy and tries again. Other ones make it give up."""
         try:
             custody.check_room()
         except Exception as error:
@@ -136,7 +136,7 @@ class _Incoming:
         try:
             if self._reception is None:
                 self._reception = self._custody.begin(self._meta, sum(map(len, last)))
-            return self._custody.complete(self._reception, last)
+            return self._custody.complete(self._reception, self._meta.sop_instance_uid, last)
         except Exception as error:
             self._fail(error)
             return None
@@ -149,9 +149,10 @@ class _Incoming:
     def _fail(self, error: Exception) -> None:
         self.discard()
         self._failed = True
+        if isinstance(error, Duplicate):
+            self.status = statuses.DUPLICATE_SOP_INSTANCE
         if isinstance(error, SpoolError):
             self._custody.refused(error)
             return
-        # The peer keeps its copy and tries again; any other status would make many of them give it up.
         metrics.INSTANCES_REFUSED.labels(reason="internal").inc()
         log.error("ingest.refused", reason="internal", error=type(error).__name__, exc_info=error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+from edge.buffer.held import HeldInstances
 from edge.buffer.intake import Intake
 from edge.buffer.notices import NoticeSender
 from edge.ingest.custody import Custody
@@ -29,7 +30,7 @@ def _work(child: Child) -> None:
     intake = Intake(settings.data_dir)
     intake.start()
     notices.start()
-    custody = Custody(intake, notices.put, health, settings.min_free_bytes)
+    custody = Custody(intake, notices.put, health, settings.min_free_bytes, refusals=HeldInstances(settings.data_dir))
     door = DicomDoor(settings, custody, socket.socket(fileno=launch.listener), process=launch.number)
     door.start()
     child.serves(door.alive)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.buffer.database import open_writer
 from edge.buffer.duplicates import OTHER_BYTES, SAME_BYTES
 from edge.buffer.held import DUPLICATES_NOTE, HeldInstances
 from edge.buffer.states import DeliveryEvent
@@ -62,6 +64,19 @@ def test_what_was_released_is_delivered_when_it_comes_again(buffer: Buffer) -> N
     buffer.release_delivered(timedelta(0))
     buffer.admit([routed(take(buffer, "1.9", ONE), "pacs")])
     assert len(buffer.claim("pacs", 10)) == 1
+
+
+@pytest.mark.parametrize(("minutes", "deliveries"), [(14, 0), (16, 1)])
+def test_the_same_bytes_soon_after_their_delivery_are_a_retry_and_later_a_wish(
+    buffer: Buffer, tmp_path: Path, minutes: int, deliveries: int
+) -> None:
+    buffer.admit([routed(take(buffer, "1.9", ONE), "pacs")])
+    (held,) = buffer.claim("pacs", 10)
+    buffer.settle(held.delivery_id, DeliveryEvent.ACCEPTED)
+    with contextlib.closing(open_writer(tmp_path / "edge.db")) as connection:
+        connection.execute("UPDATE instance SET settled_at = settled_at - ?", (minutes * 60_000_000,))
+    buffer.admit([routed(take(buffer, "1.9", ONE), "pacs")])
+    assert len(buffer.claim("pacs", 10)) == deliveries
 
 
 def test_a_checksum_that_agrees_by_chance_makes_no_duplicate(buffer: Buffer) -> None:
