@@ -55,7 +55,7 @@ def test_a_round_writes_only_so_much(buffer: Buffer, maker: SlotMaker, monkeypat
 def test_no_more_than_a_small_part_of_the_free_disk_is_taken(
     buffer: Buffer, maker: SlotMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slot_maker, "room", lambda _root: (50 << 20, 100 << 20))
+    monkeypatch.setattr(slot_maker, "room", lambda _root: (20 << 20, 100 << 20))
     for _ in range(5):
         maker.round()
     assert buffer.slots.empty_bytes() <= 1 << 20
