@@ -87,6 +87,12 @@ class Housekeeping:
         else:
             self._health.clear(NO_ROUTE.code)
 
+    def _make_slots(self) -> None:
+        """As fast as the disk takes them, for as long as nobody else wants it."""
+        while self._slots.round() and not self._stopping.is_set():
+            if self._buffer.quiet_seconds() < QUIET_SECONDS:
+                return
+
     def _give_room_back(self, policy: Policy | None) -> None:
         scarce = self._buffer.spool.room()[0] < 2 * self._min_free_bytes
         limit = AT_ONCE if scarce or self._buffer.quiet_seconds() > QUIET_SECONDS else AT_ONCE_WHEN_BUSY
@@ -119,7 +125,7 @@ class Housekeeping:
                     self._buffer.forget_events(EVENTS_WITHOUT_CENTRE)
                 self._buffer.bound_wal()
                 self.refresh()
-                self._slots.round()
+                self._make_slots()
             except Exception:
                 log.exception("housekeeping.failed")
         self._slots.close()

@@ -35,7 +35,7 @@ function OnStoredInstance(instanceId, tags, metadata, origin)
   SendToModality(instanceId, 'sink')
 end
 """
-_WISHES = {"max_associations": "5000", "retry_cap_seconds": "1"}
+_WISHES = {"max_associations": "5000", "retry_cap_seconds": "1", "ready_spool_bytes": str(1 << 30)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

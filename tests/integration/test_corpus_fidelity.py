@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import itertools
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edge.buffer.database import open_reader
 from provisioning.errors import CommandFailed
 from provisioning.local.dataset import Part10, read_part10
 from provisioning.local.dcmsend import send
@@ -32,6 +36,7 @@ def test_the_whole_corpus_is_accepted_and_leaves_byte_for_byte(tmp_path: Path, f
         edge = Edge(tmp_path / "node", to=[pacs.address, f"SINK@127.0.0.1:{sink.dicom_port}"])
         with edge:
             accepted = _send(files, edge.dicom_port)
+            _indexed(edge, len(accepted))
             arrived = _spooled(edge)
             left = _wait_for(sink, arrived.total())
             parked = _wait_for_pacs(edge)
@@ -46,6 +51,7 @@ def test_the_whole_corpus_is_accepted_and_leaves_byte_for_byte(tmp_path: Path, f
     )
     assert len(sendable) > 200
     assert sendable <= accepted
+    assert arrived.total() > 200
     assert left == arrived
     assert comparable <= plain
     assert delivered <= arrived.keys()
@@ -84,7 +90,28 @@ def _comparable(arrived: Counter[Fingerprint], plain: set[Fingerprint]) -> set[F
 
 
 def _spooled(edge: Edge) -> Counter[Fingerprint]:
-    return Counter(_fingerprint(read_part10(path)) for path in edge.data_dir.glob("spool/??/*.dcm"))
+    """What the node holds by its own index, with the bytes that lie in the spool; what came twice counts once."""
+    found: Counter[Fingerprint] = Counter()
+    with contextlib.closing(open_reader(edge.data_dir / "edge.db")) as connection:
+        query = "SELECT instance_id, data_set_length FROM instance WHERE released_at IS NULL"
+        rows: list[Any] = connection.execute(query).fetchall()
+    for instance_id, length in rows:
+        (path,) = edge.data_dir.glob(f"spool/{instance_id[:8]}/{instance_id[:16]}.dcm")
+        part = read_part10(path)
+        found[_fingerprint(dataclasses.replace(part, data_set=part.data_set[:length]))] += 1
+    return found
+
+
+def _indexed(edge: Edge, at_least: int) -> None:
+    """Return when as many instances as were accepted have their rows."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.closing(open_reader(edge.data_dir / "edge.db")) as connection:
+            rows: list[Any] = connection.execute("SELECT count(*) FROM instance").fetchall()
+        if rows[0][0] >= at_least:
+            return
+        time.sleep(0.2)
+    raise AssertionError("accepted instances have no rows")
 
 
 def _stored(pacs: StoreScp) -> set[Fingerprint]:

@@ -45,7 +45,7 @@ def run(program: RunningControl) -> Run:
     ("words", "named"),
     [
         (("token", "create", "north", "--hours", "0"), "hours: "),
-        (("study", "search", "--state", "foo"), "'delivered', 'waiting', 'parked' or 'unrouted'"),
+        (("study", "search", "--state", "foo"), "'delivered', 'waiting', 'parked', 'unrouted' or 'superseded'"),
         (("study", "search", "--limit", "0"), "limit: "),
         (("study", "search", "--study-date-from", "yesterday"), "study_date_from: "),
         (("site", "add", "Not A Name"), "lower-case letters"),
