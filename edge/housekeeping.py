@@ -38,6 +38,8 @@ class Housekeeping:
     ) -> None:
         self._min_free_bytes, self._slots = min_free_bytes, slots
         self._buffer, self._health, self._policy, self._has_centre = buffer, health, policy, has_centre
+        self._filled = False
+        """Whether there were as many empty slots as are wanted, once since the start."""
         self._unknown: Set[str] = set()
         self._refreshing = threading.Lock()
         self._stopping = threading.Event()
@@ -88,9 +90,11 @@ class Housekeeping:
             self._health.clear(NO_ROUTE.code)
 
     def _make_slots(self) -> None:
-        """As fast as the disk takes them, for as long as nobody else wants it."""
-        while self._slots.round() and not self._stopping.is_set():
-            if self._buffer.quiet_seconds() < QUIET_SECONDS:
+        """At first as fast as the disk takes them, later some in each round; only while nothing comes in."""
+        while self._buffer.quiet_seconds() > QUIET_SECONDS and not self._stopping.is_set():
+            made = self._slots.round()
+            self._filled = self._filled or not made
+            if not made or self._filled:
                 return
 
     def _give_room_back(self, policy: Policy | None) -> None:

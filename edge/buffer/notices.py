@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 MOST_KEPT = 200_000
 """Notices of some hours without core; more would cost memory and tell it nothing that its own look does not."""
 TOGETHER = 64
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.02
 AGAIN_SECONDS = 0.2
 RECEIVE_BUFFER = 4 << 20
 _LARGEST = 1 << 17

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from edge.node import Node
 from edge.policy.document import load_policy
 from edge.processes.child import Child, serve
@@ -14,12 +12,7 @@ def main() -> None:
     serve(_work)
 
 
-NICE = 5
-"""Who answers modalities goes first: what core does may be some milliseconds late, and is never lost."""
-
-
 def _work(child: Child) -> None:
-    os.nice(NICE)
     launch = child.launch
     bells = [child.bell(name) for name in launch.bells if name.startswith("forward")]
 
