@@ -22,7 +22,7 @@ from edge.policy.privacy import shared_tags, shared_uid
 from edge.tags import read_file_tags
 
 log = structlog.get_logger(__name__)
-BATCH = 64
+BATCH = 256
 RETRY_SECONDS = 1.0
 READ_TRIES = 3
 STUCK_SECONDS = 180.0

@@ -23,7 +23,8 @@ from edge.buffer.spool import make_root, open_empty, room
 from edge.errors import SpoolError
 
 log = structlog.get_logger(__name__)
-FEWEST_READY = 32
+FIRST_READY, FIRST_BYTES = 256, 64 << 20
+"""What it begins with: the first study of the day must find more than the first slices' slots."""
 MOST_READY = 512
 READY_BYTES = 256 << 20
 """What one process keeps of one size at most: enough for the time that fetching more takes."""
@@ -42,7 +43,7 @@ class Intake:
         self._first: Shelf | None = None
         self._shelf: Shelf | None = None
         self._ready: dict[int, deque[FreeSlot]] = {size: deque() for size in SIZES}
-        self._wanted = dict.fromkeys(SIZES, FEWEST_READY)
+        self._wanted = {size: min(FIRST_READY, max(1, FIRST_BYTES // size)) for size in SIZES}
         self._missed: set[int] = set()
         self._again_at = dict.fromkeys(SIZES, 0.0)
         self._low = threading.Event()
@@ -143,7 +144,9 @@ class Intake:
         for size, ready in self._ready.items():
             if size in self._missed:
                 self._missed.discard(size)
-                self._wanted[size] = max(FEWEST_READY, min(self._wanted[size] * 2, MOST_READY, READY_BYTES // size))
+                self._wanted[size] = max(
+                    self._wanted[size], min(self._wanted[size] * 2, MOST_READY, READY_BYTES // size)
+                )
             wanted = self._wanted[size] - len(ready)
             if wanted * 2 < self._wanted[size] or time.monotonic() < self._again_at[size]:
                 continue

@@ -26,11 +26,13 @@ from edge.model import AssociationFacts, SealedInstance
 log = structlog.get_logger(__name__)
 MOST_KEPT = 200_000
 """Notices of some hours without core; more would cost memory and tell it nothing that its own look does not."""
-TOGETHER = 64
-GATHER_SECONDS = 0.02
+TOGETHER = 256
+GATHER_SECONDS = 0.005
+BETWEEN_SECONDS = 0.1
+"""Core syncs its index once for what one notice tells of, on the disk that answers wait for: under load, seldom."""
 AGAIN_SECONDS = 0.2
 RECEIVE_BUFFER = 4 << 20
-_LARGEST = 1 << 17
+_LARGEST = 1 << 18
 _FOLDER, _NAME = "run", "arrivals.sock"
 _LOOK_YOURSELF = b"look"
 
@@ -50,6 +52,7 @@ class NoticeSender:
         self._waiting: deque[SealedInstance] = deque()
         self._overflown = False
         self._some = threading.Event()
+        self._told_at = 0.0
         self._stopping = threading.Event()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
@@ -85,8 +88,9 @@ class NoticeSender:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._some.wait()
-            time.sleep(GATHER_SECONDS)  # under load one wake-up, one system call and one wake-up of core for many
+            self._stopping.wait(max(GATHER_SECONDS, self._told_at + BETWEEN_SECONDS - time.monotonic()))
             self._some.clear()
+            self._told_at = time.monotonic()
             try:
                 self._send_all()
             except OSError:
