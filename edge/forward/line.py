@@ -7,15 +7,13 @@ the last byte that moved in either direction: also bytes that still wait in the 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import socket
-import struct
-import termios
 import time
 from collections.abc import Sequence
 
 from edge.forward.ends import Garbage, Lost, PeerAborted, Still
 from edge.upper_layer import pdu
+from edge.upper_layer.sockets import reset_on_close, timeval, unsent
 
 TICK_SECONDS = 1.0
 """How often a wait looks whether bytes still move."""
@@ -94,7 +92,7 @@ class Line:
         """End the connection. A last word is only said to a peer that takes what it gets."""
         with contextlib.suppress(OSError):
             if self._moved_at:  # the peer stood still: what waits in the kernel for it goes too
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                reset_on_close(self._sock)
             elif last_word:
                 self._sock.send(last_word, _NOW)
         self._sock.close()
@@ -146,7 +144,7 @@ class Line:
 
     def _still(self) -> None:
         """Called after a tick without a byte for us: raise `Still` once nothing has moved for too long."""
-        now, unconfirmed = time.monotonic(), self._waiting_in_kernel()
+        now, unconfirmed = time.monotonic(), unsent(self._sock)
         if not self._moved_at or unconfirmed != self._unconfirmed:
             self._moved_at, self._unconfirmed = now - (0 if self._moved_at else self._tick()), unconfirmed
         if now - self._moved_at >= self.idle_seconds:
@@ -154,12 +152,6 @@ class Line:
 
     def _tick(self) -> float:
         return min(TICK_SECONDS, self.idle_seconds / 2)
-
-    def _waiting_in_kernel(self) -> int:
-        try:
-            return int(struct.unpack("i", fcntl.ioctl(self._sock, termios.TIOCOUTQ, bytes(4)))[0])
-        except (OSError, ValueError):
-            return 0  # closed at this moment
 
     def _why_lost(self) -> Exception:
         """A peer that aborts says so before it closes, and we may have run into the closed door first."""
@@ -177,9 +169,3 @@ def _behind(pieces: Pieces, sent: int) -> Pieces:
             return [memoryview(piece)[sent:], *pieces[number + 1 :]]
         sent -= len(piece)
     return []
-
-
-def timeval(seconds: float) -> bytes:
-    """A time-out as the kernel reads it (socket(7)); never zero, which is none."""
-    whole = int(seconds)
-    return struct.pack("ll", whole, max(int((seconds - whole) * 1_000_000), 1 if not whole else 0))

@@ -12,11 +12,12 @@ from edge.buffer.spool import Spool
 from edge.forward.association import Association
 from edge.forward.base import DestinationDown
 from edge.forward.ends import Ended
-from edge.forward.line import LONGEST_P_DATA, Line, timeval
+from edge.forward.line import LONGEST_P_DATA, Line
 from edge.forward.wrapping import SMALLEST_MAXIMUM
 from edge.model import DicomDestination
 from edge.upper_layer import pdu
 from edge.upper_layer.requesting import Granted, Offer, Proposal, can_be_offered, read_acceptance, request
+from edge.upper_layer.sockets import timeval
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0

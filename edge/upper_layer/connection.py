@@ -6,14 +6,12 @@ Time-outs are the kernel's (SO_RCVTIMEO, SO_SNDTIMEO), so each read is one syste
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import socket
-import struct
-import termios
 import time
 from dataclasses import dataclass
 
 from edge.upper_layer.ends import Idle, NotReading, PeerGone, Silent, Stalled
+from edge.upper_layer.sockets import reset_on_close, timeval, unsent
 from edge.upper_layer.windows import Windows
 
 TICK_SECONDS = 2.0
@@ -21,9 +19,6 @@ TICK_SECONDS = 2.0
 TRICKLE_BYTES = 1024
 TRICKLE_RATE = 64
 """Bytes a second. The slowest modem is faster; a peer that sends a byte at a time to hold us is not."""
-
-_COUNT = struct.Struct("i")
-_RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +39,7 @@ class Connection:
     def __init__(self, sock: socket.socket, patience: Patience, windows: Windows, first: bytes = b"") -> None:
         self._sock, self._patience, self._windows = sock, patience, windows
         sock.setblocking(True)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(patience.pdu))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(patience.pdu))
         self._quickack = sock.family in (socket.AF_INET, socket.AF_INET6)
         if self._quickack:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -181,24 +176,17 @@ class Connection:
             self.view = memoryview(b"")
 
     def _wait_at_most(self, seconds: float) -> None:
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(seconds))
 
     def _leave_nothing(self) -> None:
         """Let the close be a reset when the peer has not taken all: the kernel would keep the rest for minutes."""
-        with contextlib.suppress(OSError):
-            (unsent,) = _COUNT.unpack(fcntl.ioctl(self._sock, termios.TIOCOUTQ, bytes(_COUNT.size)))
-            if unsent:
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        if unsent(self._sock):
+            reset_on_close(self._sock)
 
     def _drain(self) -> None:
         """What the peer still sends is thrown away for a moment: closing on it would destroy our last word."""
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(0.2))
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(0.2))
         until = time.monotonic() + 0.5
         scrap = bytearray(1 << 16)
         while self._sock.recv_into(scrap) and time.monotonic() < until:
             pass
-
-
-def _timeval(seconds: float) -> bytes:
-    whole = int(seconds)
-    return struct.pack("ll", whole, max(int((seconds - whole) * 1_000_000), 1 if not whole else 0))
