@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import struct
 
-# Implicit VR Little Endian, and the private one whose header is the same (only its pixels are big endian).
-_IMPLICIT = frozenset(("1.2.840.10008.1.2", "1.2.840.113619.5.2"))
-_BIG_ENDIAN = "1.2.840.10008.1.2.2"
-# Behind a deflated stream nothing can stand (PS3.5 A.5): Deflated Explicit VR, and both JPIP Referenced Deflate.
-_DEFLATED = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
+from edge.transfer_syntaxes import BIG_ENDIAN, DEFLATED, IMPLICIT
+
 _IMPLICIT_HEADER = struct.Struct("<HHI")
 _EXPLICIT_HEADER = struct.Struct("<HH2sHI")
 _BIG_ENDIAN_HEADER = struct.Struct(">HH2sHI")
@@ -22,8 +19,8 @@ TAIL_ROOM = _EXPLICIT_HEADER.size + _MARK.size
 
 
 def can_pad(transfer_syntax_uid: str) -> bool:
-    """Whether anything may stand behind a data set in this transfer syntax."""
-    return transfer_syntax_uid not in _DEFLATED
+    """Whether anything may stand behind a data set in this transfer syntax; behind a deflated stream nothing may."""
+    return transfer_syntax_uid not in DEFLATED
 
 
 def tail(transfer_syntax_uid: str, room: int, generation: int) -> bytes:
@@ -31,10 +28,10 @@ def tail(transfer_syntax_uid: str, room: int, generation: int) -> bytes:
 
     `room` is at least `TAIL_ROOM`; the rest of the value is what the slot holds there, zeros.
     """
-    if transfer_syntax_uid in _IMPLICIT:
+    if transfer_syntax_uid in IMPLICIT:
         header = _IMPLICIT_HEADER.pack(_TAG, _TAG, room - _IMPLICIT_HEADER.size)
     else:
-        explicit = _BIG_ENDIAN_HEADER if transfer_syntax_uid == _BIG_ENDIAN else _EXPLICIT_HEADER
+        explicit = _BIG_ENDIAN_HEADER if transfer_syntax_uid == BIG_ENDIAN else _EXPLICIT_HEADER
         header = explicit.pack(_TAG, _TAG, b"OB", 0, room - explicit.size)
     return header + _MARK.pack(generation)
 

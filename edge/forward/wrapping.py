@@ -6,7 +6,7 @@ what one object costs in the interpreter does not grow with the number of its fr
 
 from __future__ import annotations
 
-from edge.upper_layer.pdu import COMMAND, LAST, P_DATA_HEADER, P_DATA_TF
+from edge.upper_layer.pdu import LAST, P_DATA_HEADER, P_DATA_TF, command_pdus
 
 CHUNK = 1 << 20
 """Bytes that are read and sent together; an object that fits is proven before its first byte leaves."""
@@ -47,12 +47,7 @@ class Wrapping:
 
     def wrap_command(self, context_id: int, command_set: bytes) -> list[bytes | memoryview]:
         """A command set, in as many PDUs as the peer's maximum asks for."""
-        pieces: list[bytes | memoryview] = []
-        for start in range(0, len(command_set), self._size):
-            part = command_set[start : start + self._size]
-            control = COMMAND | (LAST if start + len(part) == len(command_set) else 0)
-            pieces += [_header(len(part), context_id, control), part]
-        return pieces
+        return [command_pdus(context_id, command_set, self._size + 6)]
 
     def size(self, length: int) -> int:
         """Bytes on the wire of so many bytes of a data set, or of a command set."""

@@ -11,7 +11,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -168,9 +168,8 @@ class Lobby:
 
     def _make_room(self) -> None:
         """Whoever has waited longest goes: a port scan must not shut the door on modalities."""
-        oldest: Sequence[Visitor] = [next(iter(self._visitors.values()))]
-        for visitor in oldest:
-            self._end(visitor, "" if visitor.leaving else "turned-away")
+        oldest = next(iter(self._visitors.values()))
+        self._end(oldest, "" if oldest.leaving else "turned-away")
 
     def _end(self, visitor: Visitor, outcome: str) -> None:
         self._forget(visitor)

@@ -15,6 +15,7 @@ from edge.tags.fast import scan
 from edge.tags.scan import RawValue, Walker
 from edge.tags.source import DeflatedSource, PlainSource, Unreadable
 from edge.tags.values import decode
+from edge.transfer_syntaxes import BIG_ENDIAN, DEFLATED, IMPLICIT
 from edge.vocabulary import ATTRIBUTES
 
 _KEYWORDS = {attribute.tag: keyword for keyword, attribute in ATTRIBUTES.items()}
@@ -25,12 +26,7 @@ _IDENTITY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanc
 _UID = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*")
 _MOST_UID = 64
 
-# Implicit VR Little Endian, and the private one whose header is the same (only its pixels are big endian).
-_IMPLICIT = frozenset(("1.2.840.10008.1.2", "1.2.840.113619.5.2"))
-_BIG_ENDIAN = "1.2.840.10008.1.2.2"
-# Deflated Explicit VR; JPIP Referenced Deflate and JPIP HTJ2K Referenced Deflate (PS3.5 A.5, A.7, A.13).
-_DEFLATED = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
-_NOT_FAST = _DEFLATED | {_BIG_ENDIAN}
+_NOT_FAST = DEFLATED | {BIG_ENDIAN}
 
 
 def read_tags(stream: BinaryIO, *, transfer_syntax_uid: str, length: int | None = None) -> TagSet:
@@ -47,9 +43,9 @@ def read_tags(stream: BinaryIO, *, transfer_syntax_uid: str, length: int | None 
     """
     plain = PlainSource(stream, length)
     walker = Walker(
-        source=DeflatedSource(plain) if transfer_syntax_uid in _DEFLATED else plain,
-        implicit=transfer_syntax_uid in _IMPLICIT,
-        big_endian=transfer_syntax_uid == _BIG_ENDIAN,
+        source=DeflatedSource(plain) if transfer_syntax_uid in DEFLATED else plain,
+        implicit=transfer_syntax_uid in IMPLICIT,
+        big_endian=transfer_syntax_uid == BIG_ENDIAN,
     )
     flags: list[str] = []
     raw: dict[int, RawValue] = {}
@@ -67,7 +63,7 @@ def read_file_tags(file: int, *, offset: int, length: int, transfer_syntax_uid: 
     """What `read_tags` gives for `length` bytes from `offset` of an open file (its number), in most cases faster."""
     if transfer_syntax_uid not in _NOT_FAST:
         header = scan(
-            lambda start, size: os.pread(file, size, offset + start), length, implicit=transfer_syntax_uid in _IMPLICIT
+            lambda start, size: os.pread(file, size, offset + start), length, implicit=transfer_syntax_uid in IMPLICIT
         )
         if header is not None:
             return _tag_set(header.values, header.odd, [])
