@@ -8,6 +8,7 @@ pydantic, which validates them, costs each process that loads it 20 MB.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
 import re
@@ -65,9 +66,16 @@ def _ae_title(value: str) -> str:
     return value.strip()
 
 
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value, strict=False))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no network; expected for example 10.1.0.0/16 or 192.0.2.7") from error
+
+
 Endpoint = Annotated[str, Checked(_endpoint)]
 AETitle = Annotated[str, Checked(_ae_title)]
-Texts = Annotated[tuple[str, ...], Listed()]
+Networks = Annotated[tuple[Annotated[str, Checked(_network)], ...], Listed()]
 AETitles = Annotated[tuple[AETitle, ...], Listed()]
 
 
@@ -89,9 +97,9 @@ class EdgeSettings:
     """Whether a caller must name this node's AE title."""
     allow_calling: AETitles = ()
     """AE titles that may call; none named: everybody."""
-    allow_networks: Texts = ()
+    allow_networks: Networks = ()
     """Networks that may call; none named: everybody."""
-    proxy_from: Texts = ()
+    proxy_from: Networks = ()
     """Balancers whose connections begin with a PROXY header; from anybody else it would be a forged address."""
     artim_timeout_seconds: Annotated[float, Gt(0)] = 30
     """How long a connection may take to become an association (PS3.8 section 9.1.5)."""

@@ -28,6 +28,8 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> No
         ('ae_title = "A TITLE THAT IS FAR TOO LONG"', "1 to 16"),
         ("max_associations = 0", "greater than or equal to 1"),
         ("listen = [", "not TOML"),
+        ('allow_networks = ["10.0.0.0/33"]', "10.0.0.0/33"),
+        ('proxy_from = ["balancer"]', "balancer"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_reason(tmp_path: Path, text: str, said: str) -> None:
