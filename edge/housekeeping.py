@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Set
 
 import structlog
@@ -16,6 +17,8 @@ from edge.policy.document import Policy
 log = structlog.get_logger(__name__)
 ROUND_SECONDS = 2.0
 QUIET_SECONDS = 1.0
+FILLING_SECONDS = 4.0
+"""How long slots are made in one go while there were never enough of them; then everything else has its turn."""
 AT_ONCE, AT_ONCE_WHEN_BUSY = 500, 25
 """Instances that leave their slots in one round. Wiping a slot waits for the disk, as answering a modality does; while
 images come in, only so much is wiped that the disk cannot fill."""
@@ -59,6 +62,17 @@ class Housekeeping:
         with self._refreshing:
             self._refresh()
 
+    def prepare_slots(self) -> None:
+        """At first as fast as the disk takes them, later some in each round; only while nothing comes in."""
+        missing, until = self._slots.missing_bytes(), time.monotonic() + FILLING_SECONDS
+        while missing and self._buffer.quiet_seconds() > QUIET_SECONDS and not self._stopping.is_set():
+            made = self._slots.round()
+            missing = self._slots.missing_bytes()
+            if not made or self._filled or time.monotonic() > until:
+                break
+        self._filled = self._filled or not missing
+        metrics.SLOT_BYTES_MISSING.set(missing)
+
     def _refresh(self) -> None:
         counts = self._buffer.counts()
         metrics.INSTANCES_NOWHERE.set(counts.instances_nowhere)
@@ -88,14 +102,6 @@ class Housekeeping:
             self._health.raise_condition(NO_ROUTE.saying(text))
         else:
             self._health.clear(NO_ROUTE.code)
-
-    def _make_slots(self) -> None:
-        """At first as fast as the disk takes them, later some in each round; only while nothing comes in."""
-        while self._buffer.quiet_seconds() > QUIET_SECONDS and not self._stopping.is_set():
-            made = self._slots.round()
-            self._filled = self._filled or not made
-            if not made or self._filled:
-                return
 
     def _give_room_back(self, policy: Policy | None) -> None:
         scarce = self._buffer.spool.room()[0] < 2 * self._min_free_bytes
@@ -129,7 +135,7 @@ class Housekeeping:
                     self._buffer.forget_events(EVENTS_WITHOUT_CENTRE)
                 self._buffer.bound_wal()
                 self.refresh()
-                self._make_slots()
+                self.prepare_slots()
             except Exception:
                 log.exception("housekeeping.failed")
         self._slots.close()

@@ -72,3 +72,6 @@ DELIVERIES_PARKED = _of_core("skerry_edge_deliveries_parked", "Deliveries that w
 OLDEST_WAITING_SECONDS = _of_core("skerry_edge_oldest_waiting_seconds", "Age of the instance that waits longest.")
 OUTBOX_EVENTS = _of_core("skerry_edge_outbox_events", "Events not yet acknowledged centrally.")
 SPOOL_FREE_BYTES = _of_core("skerry_edge_spool_free_bytes", "Free bytes on the spool's disk.")
+SLOT_BYTES_MISSING = _of_core(
+    "skerry_edge_slot_bytes_missing", "Bytes of spool slots that are wanted and not prepared yet."
+)

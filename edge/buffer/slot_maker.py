@@ -38,20 +38,19 @@ class SlotMaker:
         self._shelf: Shelf | None = None
         self._seen = -1
 
+    def missing_bytes(self) -> int:
+        """How much is still to be made; what comes when a size has run out goes into new files."""
+        return sum(size * count for size, count in self._plan(self._ready_bytes))
+
     def round(self) -> int:
         """Make some slots if nothing came in since the last round and there are too few. Returns how many."""
         newest = self._index.newest()
         idle, self._seen = newest == self._seen, newest
-        if not idle or not self._ready_bytes:
+        if not idle:
             return 0
-        budget = min(self._ready_bytes, room(self._root)[0] // DISK_SHARE)
-        short = missing(self._index.sizes(), wanted(self._index.recent_lengths(LEARNED_FROM), budget))
-        left = min(ROUND_BYTES, budget - self._index.empty_bytes())
         made: list[tuple[str, int]] = []
-        for size, count in short:
-            number = min(count, left // size)
-            left -= number * size
-            made += self._make(size, number)
+        for size, count in self._plan(ROUND_BYTES):
+            made += self._make(size, count)
         if made:
             assert self._shelf is not None
             self._shelf.sync()
@@ -63,6 +62,18 @@ class SlotMaker:
         if self._shelf is not None:
             self._shelf.close()
             self._shelf = None
+
+    def _plan(self, most_bytes: int) -> list[tuple[int, int]]:
+        """Sizes and how many slots of them to make now, with so many bytes in all."""
+        budget = min(self._ready_bytes, room(self._root)[0] // DISK_SHARE)
+        left = min(most_bytes, budget - self._index.empty_bytes())
+        plan = []
+        for size, count in missing(self._index.sizes(), wanted(self._index.recent_lengths(LEARNED_FROM), budget)):
+            number = min(count, left // size)
+            left -= number * size
+            if number > 0:
+                plan.append((size, number))
+        return plan
 
     def _make(self, size: int, count: int) -> list[tuple[str, int]]:
         made = []

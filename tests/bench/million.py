@@ -112,11 +112,11 @@ def _fill(data_dir: Path, arena: Arena) -> float:
 def _node(data_dir: Path) -> Iterator[tuple[Edge, Receiver, float]]:
     """A node, and how long it took to be ready; stopped in good order, because it is started again."""
     edge = Edge(data_dir, to=[f"{_PACS}@{LOOPBACK}:{free_port()}"])
-    since, began = time.time(), time.perf_counter()
+    began = time.perf_counter()
     try:
         edge.start()
         seconds = time.perf_counter() - began
-        yield edge, as_receiver(edge, since=since), seconds
+        yield edge, as_receiver(edge), seconds
     except TransferFailed as error:
         raise TransferFailed(f"{error}\n{edge.log_end(1)}") from None
     finally:

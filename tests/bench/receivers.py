@@ -19,7 +19,7 @@ from provisioning.local.ports import LOOPBACK, free_port, free_ports
 from provisioning.local.program import Program, find_program
 from tests.bench.senders import TransferFailed
 from tests.bench.sink import AE_TITLE, Sink
-from tests.bench.waiting import until_still
+from tests.bench.waiting import until_prepared
 
 # Tags are read and the policy is asked for each instance, as at a site; none of them matches.
 _POLICY = """\
@@ -35,7 +35,9 @@ function OnStoredInstance(instanceId, tags, metadata, origin)
   SendToModality(instanceId, 'sink')
 end
 """
-_WISHES = {"max_associations": "5000", "retry_cap_seconds": "1", "ready_spool_bytes": str(1 << 30)}
+_WISHES = {"max_associations": "5000", "retry_cap_seconds": "1"}
+_SLOT_BYTES = 640 << 20
+"""Slots for what one sender sends: five parts of eight are made for CT slices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,20 +84,20 @@ def our_node(match: Match) -> Iterator[Receiver]:
         to=[match.forward_to.address] if match.forward_to else [],
         policy=None if match.forward_to else _policy(match.folder),
         log_dir=match.folder / "log",
-        env=node_settings(),
+        env=node_settings(ready_bytes=match.senders * _SLOT_BYTES),
     )
     with _ended(edge):
         yield as_receiver(edge)
 
 
-def as_receiver(edge: Edge, *, since: float = 0.0) -> Receiver:
-    """A node that runs. `since` leaves out of account what lay in its spool before, in seconds of the wall clock."""
+def as_receiver(edge: Edge) -> Receiver:
+    """A node that runs."""
     return Receiver(
         port=edge.dicom_port,
         pid=edge.pid,
         held=lambda: int(edge.facts()["instances_held"]),
         waiting=lambda: int(edge.facts()["deliveries_waiting"]),
-        get_ready=lambda: until_still(edge.data_dir / "spool", since=since),
+        get_ready=lambda: until_prepared(edge.http_url),
     )
 
 
@@ -106,10 +108,14 @@ def _policy(folder: Path) -> Path:
     return policy
 
 
-def node_settings() -> dict[str, str]:
+def node_settings(*, ready_bytes: int = _SLOT_BYTES) -> dict[str, str]:
     """Limits that would only be in the way, as environment variables; everything else stays at its default."""
     known = {field.name for field in dataclasses.fields(EdgeSettings)}
-    wishes = {**_WISHES, **{name: _WISHES["max_associations"] for name in known if "max_associations" in name}}
+    wishes = {
+        **_WISHES,
+        "ready_spool_bytes": str(ready_bytes),
+        **{name: _WISHES["max_associations"] for name in known if "max_associations" in name},
+    }
     return {f"{ENVIRONMENT_PREFIX}{name.upper()}": value for name, value in wishes.items() if name in known}
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+import httpx2
+
+from edge.housekeeping import ROUND_SECONDS
 from tests.bench.senders import TransferFailed
 
-STILL_SECONDS = 1.0
-_LOOKS = 4
+_GAUGE = "skerry_edge_slot_bytes_missing"
 
 
 def until(condition: Callable[[], bool], what: str, *, seconds: float, step: float = 0.02) -> None:
@@ -25,33 +26,18 @@ def until(condition: Callable[[], bool], what: str, *, seconds: float, step: flo
         time.sleep(step)
 
 
-def until_still(folder: Path, *, since: float = 0.0, seconds: float = 90.0) -> None:
-    """Return when nothing in the folders of this folder has grown or gone for a second: what is prepared is ready.
-
-    Folders in which nothing was made or removed after `since`, in seconds of the wall clock, are left out.
+def until_prepared(http_url: str, *, seconds: float = 120.0) -> None:
+    """Return when a node says that no slots are missing, twice, with a round of its housekeeping in between.
 
     Raises:
         TransferFailed: it is still at work after the time.
     """
-    seen: list[tuple[int, int]] = []
-
-    def still() -> bool:
-        seen.append(_extent(folder, since))
-        return len(seen) > _LOOKS and len(set(seen[-_LOOKS - 1 :])) == 1
-
-    until(still, f"{folder.name} to be ready", seconds=seconds, step=STILL_SECONDS / _LOOKS)
+    for _ in range(2):
+        time.sleep(2 * ROUND_SECONDS)
+        until(lambda: not _missing(http_url), "slots to be prepared", seconds=seconds, step=0.1)
 
 
-def _extent(folder: Path, since: float) -> tuple[int, int]:
-    """Files, and the blocks that they have on disk."""
-    files, blocks = 0, 0
-    for part in folder.iterdir():
-        try:
-            if not part.is_dir() or part.stat().st_mtime < since:
-                continue
-            for path in part.iterdir():
-                blocks += path.stat().st_blocks
-                files += 1
-        except FileNotFoundError:
-            continue  # it was removed in this moment
-    return files, blocks
+def _missing(http_url: str) -> float:
+    """Bytes of slots that are not made yet."""
+    text = httpx2.get(f"{http_url}/metrics", timeout=10, trust_env=False).raise_for_status().text
+    return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(_GAUGE + " "))

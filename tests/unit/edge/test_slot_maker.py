@@ -45,6 +45,13 @@ def test_what_is_made_stays_within_its_bounds(buffer: Buffer, maker: SlotMaker) 
     assert maker.round() == 0
 
 
+def test_what_is_missing_is_what_the_next_rounds_make(buffer: Buffer, maker: SlotMaker) -> None:
+    missing_at_first = maker.missing_bytes()
+    while maker.missing_bytes():
+        maker.round()
+    assert missing_at_first == buffer.slots.empty_bytes() > 0
+
+
 def test_a_round_writes_only_so_much(buffer: Buffer, maker: SlotMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slot_maker, "ROUND_BYTES", 1 << 20)
     maker.round()
