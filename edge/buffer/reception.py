@@ -16,6 +16,7 @@ from typing import Protocol
 from isal.isal_zlib import crc32
 
 from edge.buffer import seal as seals
+from edge.buffer import writeback
 from edge.buffer.padding import TAIL_ROOM, can_pad, tail
 from edge.buffer.part10 import FileMeta, encode_meta
 from edge.buffer.shelves import Shelf
@@ -53,7 +54,7 @@ class SlotSource(Protocol):
 class Reception:
     """Exactly one of `seal` and `discard` ends it. One thread at a time."""
 
-    __slots__ = ("_checksum", "_end", "_expected", "_head", "_meta", "_slot", "_source", "_started")
+    __slots__ = ("_begun", "_checksum", "_end", "_expected", "_head", "_meta", "_slot", "_source", "_started")
 
     def __init__(self, source: SlotSource, meta: FileMeta, expected_bytes: int) -> None:
         self._source, self._meta, self._expected = source, meta, expected_bytes
@@ -61,6 +62,8 @@ class Reception:
         self._slot: ReadySlot | None = None
         self._started = time.time_ns() // 1000
         self._checksum = 0
+        self._begun = 0
+        """Bytes of the file that the disk was told to begin on."""
         self._end = seals.PREAMBLE_LENGTH + len(self._head)
 
     @property
@@ -178,6 +181,9 @@ class Reception:
         at = 0 if first else self._end
         self._end += length
         write_whole(slot.descriptor, [seals.UNSEALED, self._head, *pieces] if first else pieces, at)
+        if self._end - self._begun >= writeback.STEP:
+            writeback.begin(slot.descriptor, self._begun, self._end - self._begun)
+            self._begun = self._end
 
     def _preamble(self, slot: ReadySlot, length: int, checksum: int, tail_length: int) -> bytes:
         return seals.pack_fields(
