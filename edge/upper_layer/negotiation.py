@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pydicom.uid import AllTransferSyntaxes
-from pynetdicom import AE, _config
+from pydicom.uid import UID, AllTransferSyntaxes
+from pynetdicom import AE, _config, sop_class
 from pynetdicom.association import Association
 from pynetdicom.pdu import (
     A_ABORT_RQ,
@@ -41,6 +41,12 @@ from edge.upper_layer.items import without_unknown_items
 _config.UNRESTRICTED_STORAGE_SERVICE = True
 _config.USE_SHORT_DIMSE_AET = False
 _config.LOG_HANDLER_LEVEL = "none"
+# The library takes for storage what it has no name for, and calls these otherwise than the dictionary (PS3.6 Annex A).
+for _uid in (
+    "1.2.840.10008.5.1.4.31",  # Modality Worklist Information Model - FIND
+    *(f"1.2.840.10008.5.1.4.39.{number}" for number in (2, 3, 4)),  # Color Palette - FIND, MOVE, GET
+):
+    setattr(sop_class, UID(_uid).keyword, UID(_uid))
 OPERATIONS = 64
 """Requests that a peer may send without waiting for answers, when it asks: they wait in the kernel."""
 _ACCEPTED = 0
