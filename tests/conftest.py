@@ -9,6 +9,8 @@ import pytest
 
 # Enough for slots to be used again in every node that a test starts, and no gigabyte for each of them.
 os.environ.setdefault("SKERRY_EDGE_READY_SPOOL_BYTES", str(16 << 20))
+# Two workers share two cores; what several ingest processes do together is asked by tests that say how many they want.
+os.environ.setdefault("SKERRY_EDGE_INGEST_PROCESSES", "1")
 
 Figures = Callable[[str], None]
 
