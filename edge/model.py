@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from edge.steps import Transform
+
 TagValue = str | int | float | tuple[str, ...]
 """What a rule sees of an attribute: text, a whole number (IS, US, UL), a decimal (DS, FL, FD), or several texts."""
 
@@ -97,6 +99,8 @@ class DicomDestination:
     calling_ae_title: str = "SKERRY"
     associations: int = 2
     """How many may be open to it at the same time, when the studies that wait for it are as many."""
+    transforms: tuple[Transform, ...] = ()
+    """What is done, in order, to everything that is sent there; the stored original stays as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +109,7 @@ class FolderDestination:
 
     name: str
     path: str
+    transforms: tuple[Transform, ...] = ()
 
 
 Destination = DicomDestination | FolderDestination

@@ -12,6 +12,7 @@ from typing import Any
 
 from edge.model import Destination, DicomDestination, FolderDestination
 from edge.run_dir import RunDir
+from edge.steps import transform_of
 
 FILE = "orders.json"
 LOOK_SECONDS = 0.5
@@ -61,5 +62,6 @@ def _orders(document: Any) -> Orders | None:
 
 
 def _destination(values: dict[str, Any]) -> Destination:
+    transforms = tuple(map(transform_of, values.pop("transforms", ())))
     values.update({key: tuple(value) for key, value in values.items() if isinstance(value, list)})
-    return _KINDS[values.pop("kind")](**values)
+    return _KINDS[values.pop("kind")](**values, transforms=transforms)

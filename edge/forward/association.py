@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from pydicom.uid import UID
 
 from edge.buffer.spool import Spool
-from edge.errors import SpoolError
+from edge.errors import EdgeError
 from edge.forward.base import Outcome, Refused
 from edge.forward.ends import Ended, Garbage, PeerAborted, PeerReleased, Rotten
 from edge.forward.line import Line
-from edge.forward.parcel import Parcel, Source, pack, unreadable
+from edge.forward.parcel import Parcel, pack
+from edge.forward.rendition import Rendition, unreadable
 from edge.forward.wrapping import Wrapping
 from edge.model import ClaimedDelivery
+from edge.steps import Transform
 from edge.upper_layer import command, pdu
 from edge.upper_layer.requesting import Granted, Offer
 
@@ -26,8 +29,15 @@ RELEASE_SECONDS = 2.0
 class Association:
     """Every method that touches the peer may raise `Ended`; what was sent and not answered is in `outstanding`."""
 
-    def __init__(self, line: Line, granted: Granted, offered: frozenset[Offer], spool: Spool) -> None:
-        self._line, self._contexts, self._spool = line, granted.contexts, spool
+    def __init__(
+        self,
+        line: Line,
+        granted: Granted,
+        offered: frozenset[Offer],
+        spool: Spool,
+        transforms: Sequence[Transform] = (),
+    ) -> None:
+        self._line, self._contexts, self._spool, self._transforms = line, granted.contexts, spool, transforms
         self._wrapping = Wrapping(granted.maximum_length)
         self._ids = frozenset(granted.contexts.values())
         self.offered = offered
@@ -53,7 +63,7 @@ class Association:
         if context_id is None:
             sop_class, syntax = (UID(part).name for part in offer)
             return Refused(reason=f"it does not accept {sop_class} in {syntax}")
-        return pack(self._spool, delivery, context_id, self._wrapping.buffer)
+        return pack(self._spool, delivery, context_id, self._wrapping.buffer, self._transforms)
 
     def has_room_for(self, parcel: Parcel) -> bool:
         """Whether it may be sent now. What failed before, and what is large, travels alone."""
@@ -68,13 +78,12 @@ class Association:
             self._read(wait=True)
             raise Garbage  # an answer that nobody asked for
         self._message_id = self._message_id % 65535 + 1
-        sealed = parcel.delivery.sealed
         first = self._wrapping.wrap_command(
             parcel.context_id,
             request := command.store_request(
                 message_id=self._message_id,
-                sop_class_uid=sealed.sop_class_uid,
-                sop_instance_uid=sealed.sop_instance_uid,
+                sop_class_uid=parcel.delivery.sealed.sop_class_uid,
+                sop_instance_uid=parcel.sop_instance_uid,
             ),
         )
         self.outstanding[self._message_id] = self._last = parcel.delivery
@@ -132,14 +141,14 @@ class Association:
                     self._line.send([pdu.RELEASE_RESPONSE], len(pdu.RELEASE_RESPONSE))
         self._line.close()
 
-    def _send_rest(self, parcel: Parcel, rest: Source) -> None:
+    def _send_rest(self, parcel: Parcel, rest: Rendition) -> None:
         wrapping = self._wrapping
         try:
             while rest.left:
-                length = rest.read(wrapping.buffer)
+                length = rest.readinto(wrapping.buffer)
                 pieces = wrapping.wrap(parcel.context_id, length, last=not rest.left)
                 self._line.send(pieces, wrapping.size(length))
-        except (SpoolError, OSError) as error:
+        except (EdgeError, OSError) as error:
             raise Rotten(unreadable(error)) from error
 
     def _read(self, *, wait: bool) -> bool:

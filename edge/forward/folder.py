@@ -16,9 +16,10 @@ from edge.buffer.part10 import FileMeta, encode_meta
 from edge.buffer.seal import PREAMBLE_LENGTH
 from edge.buffer.spool import Spool
 from edge.durable import sync_directory
-from edge.errors import SpoolError
-from edge.forward.base import Accepted, DestinationDown, Outcome, Refused, Settle, TryLater
-from edge.model import ClaimedDelivery, FolderDestination, SealedInstance
+from edge.errors import EdgeError
+from edge.forward.base import Accepted, DestinationDown, Outcome, Settle, TryLater
+from edge.forward.rendition import Rendition, open_rendition, unreadable
+from edge.model import AssociationFacts, ClaimedDelivery, FolderDestination
 
 _SAFE_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _CHUNK = 1 << 20
@@ -42,7 +43,7 @@ class FolderForwarder:
     """
 
     def __init__(self, destination: FolderDestination, spool: Spool) -> None:
-        self._root, self._spool = Path(destination.path), spool
+        self._root, self._spool, self._transforms = Path(destination.path), spool, destination.transforms
         self._durable_folders: set[Path] = set()
 
     def deliver(self, deliveries: Sequence[ClaimedDelivery], settle: Settle) -> None:
@@ -51,15 +52,18 @@ class FolderForwarder:
             if not _usable(self._root):
                 raise DestinationDown("the folder is not there", hint="Create it or bring its mount back.")
             try:
-                self._spool.verify(delivery.sealed)
-            except SpoolError as error:
-                settle(delivery, Refused(reason=str(error)))
+                with open_rendition(self._spool, delivery, self._transforms) as rendition:
+                    checksum = rendition.prove()
+            except (EdgeError, OSError) as error:
+                settle(delivery, unreadable(error))
                 continue
-            settle(delivery, self._outcome(delivery))
+            settle(delivery, self._outcome(delivery, rendition, checksum))
 
-    def _outcome(self, delivery: ClaimedDelivery) -> Outcome:
+    def _outcome(self, delivery: ClaimedDelivery, proven: Rendition, checksum: int) -> Outcome:
         try:
-            return Accepted(note=self._write(delivery))
+            return Accepted(note=self._write(delivery, proven, checksum))
+        except EdgeError as error:
+            return unreadable(error)
         except OSError as error:
             words = os.strerror(error.errno or 0)
             if error.errno in _WHOLE_MOUNT or not _usable(self._root, writable=True):
@@ -77,34 +81,31 @@ class FolderForwarder:
     def interrupt(self) -> None:
         """Nothing can wake a write that hangs in a mount; the lane is left behind then."""
 
-    def _write(self, delivery: ClaimedDelivery) -> str:
-        sealed = delivery.sealed
-        folder = (
-            self._root
-            / _name(delivery.study_instance_uid, "no-study")
-            / _name(delivery.series_instance_uid, "no-series")
-        )
+    def _write(self, delivery: ClaimedDelivery, proven: Rendition, checksum: int) -> str:
+        own_id = delivery.sealed.instance_id
+        study, series = _name(proven.study_instance_uid, "no-study"), _name(proven.series_instance_uid, "no-series")
+        folder = self._root / study / series
         self._make_folders(folder)
         if delivery.attempts > 1:
-            for left in folder.glob(f".{sealed.instance_id}.*.part"):
+            for left in folder.glob(f".{own_id}.*.part"):
                 left.unlink(missing_ok=True)
-        plain = _name(sealed.sop_instance_uid, sealed.instance_id)
-        for name in (plain, f"{plain}_{sealed.instance_id}"):
+        plain = _name(proven.sop_instance_uid, own_id)
+        for name in (plain, f"{plain}_{own_id}"):
             target = folder / f"{name}.dcm"
-            if not os.path.lexists(target) and self._write_new(sealed, target):
+            if not os.path.lexists(target) and self._write_new(delivery, target):
                 return ""
-            if _holds(target, sealed):
+            if _holds(target, proven.length, checksum):
                 _sync(target)
                 return "already there"
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
-    def _write_new(self, sealed: SealedInstance, target: Path) -> bool:
+    def _write_new(self, delivery: ClaimedDelivery, target: Path) -> bool:
         """Whether the whole file stands under this name now; False when somebody else has taken the name."""
-        aside = target.with_name(f".{sealed.instance_id}.{secrets.token_hex(8)}.part")
+        aside = target.with_name(f".{delivery.sealed.instance_id}.{secrets.token_hex(8)}.part")
         try:
-            with aside.open("xb") as out, self._spool.open_data_set(sealed) as source:
-                out.write(bytes(PREAMBLE_LENGTH) + encode_meta(_meta(sealed)))
-                shutil.copyfileobj(source, out, _CHUNK)
+            with aside.open("xb") as out, open_rendition(self._spool, delivery, self._transforms) as rendition:
+                out.write(bytes(PREAMBLE_LENGTH) + encode_meta(_meta(rendition, delivery.sealed.facts)))
+                shutil.copyfileobj(rendition, out, _CHUNK)
                 out.flush()
                 os.fsync(out.fileno())
             named = _give_name(aside, target)
@@ -161,23 +162,23 @@ def _name(uid: str, otherwise: str) -> str:
     return uid if len(uid) <= 64 and _SAFE_UID.fullmatch(uid) else otherwise
 
 
-def _meta(sealed: SealedInstance) -> FileMeta:
+def _meta(rendition: Rendition, facts: AssociationFacts) -> FileMeta:
     return FileMeta(
-        sop_class_uid=sealed.sop_class_uid,
-        sop_instance_uid=sealed.sop_instance_uid,
-        transfer_syntax_uid=sealed.transfer_syntax_uid,
-        facts=sealed.facts,
+        sop_class_uid=rendition.sop_class_uid,
+        sop_instance_uid=rendition.sop_instance_uid,
+        transfer_syntax_uid=rendition.transfer_syntax_uid,
+        facts=facts,
     )
 
 
-def _holds(target: Path, sealed: SealedInstance) -> bool:
+def _holds(target: Path, length: int, checksum: int) -> bool:
     """Whether the file ends with exactly this data set."""
     with target.open("rb") as stream:
         stream.seek(0, os.SEEK_END)
-        if stream.tell() < sealed.data_set_length:
+        if stream.tell() < length:
             return False
-        stream.seek(-sealed.data_set_length, os.SEEK_END)
-        checksum = 0
+        stream.seek(-length, os.SEEK_END)
+        found = 0
         while chunk := stream.read(_CHUNK):
-            checksum = zlib.crc32(chunk, checksum)
-    return checksum == sealed.checksum
+            found = zlib.crc32(chunk, found)
+    return found == checksum

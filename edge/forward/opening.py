@@ -74,7 +74,7 @@ class Caller:
             line.close()
             raise
         line.idle_seconds = self._idle_seconds
-        return Association(line, granted, frozenset(offers), self._spool)
+        return Association(line, granted, frozenset(offers), self._spool, self._peer.transforms)
 
     def _negotiate(self, line: Line, proposal: Proposal) -> Granted:
         asked = request(proposal)

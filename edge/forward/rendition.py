@@ -1,0 +1,102 @@
+"""What leaves for one destination: the data set as it came, or what its transforms make of it.
+
+This is the only place where a forwarder gets an instance's bytes from. Every kind of destination does
+
+    with open_rendition(spool, delivery, destination.transforms) as rendition:
+        ...  # rendition.sop_instance_uid and the other UIDs are those to send; rendition.length is known at once
+        shutil.copyfileobj(rendition, out)  # or rendition.readinto(buffer)
+
+and settles what it raises with `unreadable`: a transform that fails refuses the delivery, and the original is never
+sent instead.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+
+from isal.isal_zlib import crc32
+
+from edge.buffer.spool import Spool
+from edge.errors import EdgeError, SealBroken, SpoolError, SpoolFileMissing
+from edge.forward.base import Outcome, Refused, TryLater
+from edge.forward.source import Source
+from edge.model import ClaimedDelivery
+from edge.steps import Transform
+
+_CHUNK = 1 << 20
+
+
+class TransformFailed(EdgeError):
+    """A transform cannot be carried out; names the transform, the step and the attribute, never a value."""
+
+
+class Rendition(io.RawIOBase):
+    """A data set to be read once from its beginning. What ends it is given only when the whole original is proven."""
+
+    def __init__(self, source: Source, delivery: ClaimedDelivery) -> None:
+        super().__init__()
+        self._source = source
+        sealed = delivery.sealed
+        self.sop_class_uid, self.transfer_syntax_uid = sealed.sop_class_uid, sealed.transfer_syntax_uid
+        self.sop_instance_uid = sealed.sop_instance_uid
+        self.study_instance_uid = delivery.study_instance_uid
+        self.series_instance_uid = delivery.series_instance_uid
+        self.length = source.left
+        """Bytes of all of it."""
+
+    @property
+    def left(self) -> int:
+        """Bytes that were not read yet."""
+        return self._source.left
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fill the buffer with what comes next; fewer bytes at the end only.
+
+        Raises:
+            SealBroken: the disk gave back something else than was sealed.
+        """
+        return self._source.read(memoryview(buffer))
+
+    def prove(self) -> int:
+        """Read to the end; the CRC-32 of all that a reader gets.
+
+        Raises:
+            SealBroken: the disk gave back something else than was sealed.
+        """
+        room, checksum = memoryview(bytearray(min(_CHUNK, max(self.left, 1)))), 0
+        while self.left:
+            checksum = crc32(room[: self.readinto(room)], checksum)
+        return checksum
+
+    def close(self) -> None:
+        """Give the file back."""
+        if not self.closed:
+            self._source.close()
+        super().close()
+
+
+def open_rendition(spool: Spool, delivery: ClaimedDelivery, transforms: Sequence[Transform] = ()) -> Rendition:
+    """The instance as it goes to a destination with these transforms; a context manager.
+
+    Raises:
+        SpoolError: its file is not there or cannot be read.
+        TransformFailed: a transform cannot be carried out, and nothing may be sent.
+        OSError: the disk failed.
+    """
+    if transforms:
+        raise TransformFailed(f"transform `{transforms[0].name}` cannot be carried out by this program")
+    return Rendition(Source(spool.open_file(delivery.sealed), delivery.sealed), delivery)
+
+
+def unreadable(error: EdgeError | OSError) -> Outcome:
+    """What becomes of a delivery without a rendition: what is broken is for a person, a disk may recover."""
+    if isinstance(error, TransformFailed | SealBroken | SpoolFileMissing):
+        return Refused(reason=str(error))
+    words = error if isinstance(error, SpoolError) else os.strerror(getattr(error, "errno", 0) or 0)
+    return TryLater(reason=f"its spool file cannot be read: {words}")
