@@ -17,6 +17,7 @@ import psutil
 
 from edge.buffer.view import BufferView, Record
 from edge.errors import UnknownInstance
+from edge.settings import ENVIRONMENT_PREFIX
 from provisioning.local.dataset import Part10, read_part10
 from provisioning.local.edge import Edge
 
@@ -32,7 +33,9 @@ class TunedEdge(Edge):
         self._options += ["--config", str(self._config)]
 
     def tune(self, **settings: object) -> None:
-        """Other settings, from the next start on."""
+        """Other settings, from the next start on. They win over what all tests have in their environment."""
+        for key in settings:
+            self._env.pop(f"{ENVIRONMENT_PREFIX}{key.upper()}", None)
         # JSON's numbers, strings, booleans and lists of them are also TOML's.
         lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
         self._config.write_text("".join(lines), encoding="utf-8")

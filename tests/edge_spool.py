@@ -18,6 +18,15 @@ from edge.buffer.store import Buffer
 def add_slots(data_dir: Path, count: int, size: int = SIZES[0]) -> list[str]:
     """Wiped slots that the index knows; their names."""
     buffer = Buffer(data_dir, ready_bytes=1 << 30)
+    made = wiped_slots(data_dir, count, size)
+    buffer.slots.add(made)
+    buffer.scanned()
+    buffer.close()
+    return [slot for slot, _size in made]
+
+
+def wiped_slots(data_dir: Path, count: int, size: int) -> list[tuple[str, int]]:
+    """Wiped slots that no index knows yet; their names and sizes."""
     shelf = Shelf(data_dir / "spool")
     made = []
     for _ in range(count):
@@ -28,10 +37,7 @@ def add_slots(data_dir: Path, count: int, size: int = SIZES[0]) -> list[str]:
         made.append((new[0], size))
     shelf.sync()
     shelf.close()
-    buffer.slots.add(made)
-    buffer.scanned()
-    buffer.close()
-    return [slot for slot, _size in made]
+    return made
 
 
 @contextmanager

@@ -7,11 +7,13 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.byte_peer import associated, echo_seconds
 from tests.conftest import Figures
 from tests.edge_door import Footprint, TunedEdge
 from tests.edge_samples import data_set
+from tests.hostile_probes import TIMEOUT
 
 ECHO_SECONDS = 1.0
 REMEDY_SECONDS = 12.0
@@ -26,6 +28,26 @@ def good_association(edge: TunedEdge) -> None:
         assert peer.store(uid, data_set(uid)) == 0x0000
         assert peer.echo() == 0x0000
         assert peer.release()
+
+
+@contextlib.contextmanager
+def node_among_hostile_peers(data_dir: Path, **limits: int) -> Iterator[TunedEdge]:
+    """A node that waits for peers as long as the probes expect, and holds at its end what it held before them."""
+    with TunedEdge(
+        data_dir,
+        to=(),
+        pdu_timeout_seconds=TIMEOUT,
+        dimse_timeout_seconds=TIMEOUT,
+        artim_timeout_seconds=TIMEOUT,
+        ready_spool_bytes=0,  # no files that are held ready: every descriptor counts
+        **limits,
+    ) as node:
+        for _ in range(20):
+            good_association(node)  # warm: every process has served
+        before = node.footprint()
+        yield node
+        come_back(node, before)
+        assert "Traceback" not in node.log_text()
 
 
 def is_back(now: Footprint, before: Footprint) -> bool:

@@ -71,9 +71,10 @@ class Contestant:
     name: str
     durable: str
     """What would survive a power cut when it answers success."""
-    program: str
-    package: str
     start: Callable[[Match], AbstractContextManager[Receiver]]
+    program: str = ""
+    package: str = ""
+    """What has to be installed for it, and the package that brings it."""
 
 
 @contextmanager
@@ -209,8 +210,6 @@ OURS = Contestant(
     name="skerry",
     durable="the file is synced before success; its SQLite row follows in a batch (WAL, synchronous=FULL), "
     "and a start adopts every sealed file without a row",
-    program="",
-    package="",
     start=our_node,
 )
 DCMTK = Contestant(
@@ -230,8 +229,6 @@ ORTHANC = Contestant(
 PYNETDICOM = Contestant(
     name="pynetdicom",
     durable="nothing: no sync, no index",
-    program="",
-    package="",
     start=_pynetdicom,
 )
 CONTESTANTS = (OURS, DCMTK, ORTHANC, PYNETDICOM)

@@ -20,7 +20,7 @@ from tests.byte_wire import Wire
 from tests.conftest import Figures
 from tests.edge_door import TunedEdge
 from tests.edge_samples import data_set
-from tests.harmless import ECHO_SECONDS, come_back, good_association, harmless
+from tests.harmless import ECHO_SECONDS, come_back, good_association, harmless, node_among_hostile_peers
 from tests.hostile_probes import ACCEPTED, LATE, REQUEST, TIMEOUT
 
 SOAK = os.environ.get("SKERRY_SOAK") == "1"
@@ -30,21 +30,10 @@ IDLE, IDLE_SECONDS = 500, 5.0
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TunedEdge]:
-    with TunedEdge(
-        tmp_path_factory.mktemp("crowds"),
-        pdu_timeout_seconds=TIMEOUT,
-        dimse_timeout_seconds=TIMEOUT,
-        artim_timeout_seconds=TIMEOUT,
-        ready_spool_bytes=0,  # no files that are held ready: every descriptor counts
-        max_associations=150,
-        max_associations_per_peer=0,
+    with node_among_hostile_peers(
+        tmp_path_factory.mktemp("crowds"), max_associations=150, max_associations_per_peer=0
     ) as node:
-        for _ in range(20):
-            good_association(node)  # warm: every process has served
-        before = node.footprint()
         yield node
-        come_back(node, before)
-        assert "Traceback" not in node.log_text()
 
 
 def test_five_hundred_silent_connections_keep_nobody_out(edge: TunedEdge, figures: Figures) -> None:

@@ -11,25 +11,14 @@ import pytest
 from tests import byte_pdus as pdus
 from tests.byte_peer import BytePeer, associated
 from tests.edge_door import TunedEdge
-from tests.harmless import come_back, good_association, harmless
-from tests.hostile_probes import PROBES, TIMEOUT
+from tests.harmless import harmless, node_among_hostile_peers
+from tests.hostile_probes import PROBES
 
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TunedEdge]:
-    with TunedEdge(
-        tmp_path_factory.mktemp("hostile"),
-        pdu_timeout_seconds=TIMEOUT,
-        dimse_timeout_seconds=TIMEOUT,
-        artim_timeout_seconds=TIMEOUT,
-        ready_spool_bytes=0,  # no files that are held ready: every descriptor counts
-    ) as node:
-        for _ in range(20):
-            good_association(node)  # warm: every process has served
-        before = node.footprint()
+    with node_among_hostile_peers(tmp_path_factory.mktemp("hostile")) as node:
         yield node
-        come_back(node, before)
-        assert "Traceback" not in node.log_text()
 
 
 @pytest.mark.parametrize("name", PROBES)

@@ -26,16 +26,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from edge.buffer import slot_file
 from edge.buffer.intake import Intake
 from edge.buffer.reception import Reception
-from edge.buffer.shelves import Shelf
 from edge.buffer.slots import SIZES
 from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
 from edge.model import SealedInstance
 from edge.recovery import recover
 from tests.edge_samples import meta, routed
+from tests.edge_spool import wiped_slots
 
 PAGE = 4096
 LENGTHS = st.sampled_from([0, 1, 900, 5_000, 31_000, 32_380, 33_000, 60_000, 90_000])
@@ -89,7 +88,7 @@ class SlotHistories(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.buffer = Buffer(self.data_dir, ready_bytes=1 << 20)
-        self.buffer.slots.add(_slots(self.data_dir, 3, SIZES[0]) + _slots(self.data_dir, 2, SIZES[1]))
+        self.buffer.slots.add(wiped_slots(self.data_dir, 3, SIZES[0]) + wiped_slots(self.data_dir, 2, SIZES[1]))
         self._look()
         self._start_ingest()
 
@@ -159,7 +158,7 @@ class SlotHistories(RuleBasedStateMachine):
         self.buffer = Buffer(self.data_dir, ready_bytes=1 << 20)
         self._look()
         self._start_ingest()
-        self.buffer.slots.add(_slots(self.data_dir, 2, SIZES[0]))
+        self.buffer.slots.add(wiped_slots(self.data_dir, 2, SIZES[0]))
 
     @invariant()
     def no_file_is_both_held_and_empty(self) -> None:
@@ -234,19 +233,6 @@ class SlotHistories(RuleBasedStateMachine):
         rows = self.buffer._reader().execute("SELECT instance_id FROM instance WHERE released_at IS NOT NULL")
         for (instance_id,) in rows.fetchall():
             self.held.pop(str(instance_id), None)
-
-
-def _slots(data_dir: Path, count: int, size: int) -> list[tuple[str, int]]:
-    shelf = Shelf(data_dir / "spool")
-    made = []
-    for _ in range(count):
-        new = shelf.new_file()
-        assert new is not None
-        slot_file.wipe(new[1], size)
-        os.close(new[1])
-        made.append((new[0], size))
-    shelf.close()
-    return made
 
 
 def _close_slot_files(data_dir: Path) -> None:
