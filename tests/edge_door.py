@@ -25,8 +25,8 @@ from provisioning.local.edge import Edge
 class TunedEdge(Edge):
     """`skerry-edge run` with a settings file. The settings are those of `edge/settings.py`."""
 
-    def __init__(self, home: Path, *, to: Sequence[str] = (), **settings: object) -> None:
-        super().__init__(home / "node", to=to)
+    def __init__(self, home: Path, *, to: Sequence[str] = (), policy: Path | None = None, **settings: object) -> None:
+        super().__init__(home / "node", to=to, policy=policy)
         home.mkdir(parents=True, exist_ok=True)
         self._config = home / "edge.toml"
         self.tune(**settings)

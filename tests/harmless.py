@@ -36,6 +36,7 @@ def node_among_hostile_peers(data_dir: Path, **limits: int) -> Iterator[TunedEdg
     with TunedEdge(
         data_dir,
         to=(),
+        policy=None,
         pdu_timeout_seconds=TIMEOUT,
         dimse_timeout_seconds=TIMEOUT,
         artim_timeout_seconds=TIMEOUT,
