@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class DataSets:
     def __init__(self, folder: Path, scale: float) -> None:
         self._folder = folder / f"data-{_EDITION}"
         self._scale = scale
+        self._read: set[Path] = set()
 
     def files(self, name: str, *, batch: str, share: float = 1.0) -> tuple[Path, ...]:
         """The files of one sender. `share` takes only the first part, for contestants that need minutes else."""
@@ -62,7 +64,15 @@ class DataSets:
                 half = path.with_suffix(".part")  # an interrupted run leaves no short file
                 _instance(SHAPES[name], f"{name}/{batch}", number).save_as(half, enforce_file_format=True)
                 half.rename(path)
+        self._bring_into_memory(paths)
         return paths
+
+    def _bring_into_memory(self, paths: Iterable[Path]) -> None:
+        """Read each file once, so that who begins does not pay for the disk where the next one does not."""
+        for path in paths:
+            if path not in self._read:
+                path.read_bytes()
+                self._read.add(path)
 
 
 def _uid(*parts: object) -> UID:
