@@ -99,6 +99,20 @@ def test_roles_and_identities_do_not_keep_an_association_from_opening() -> None:
     assert [(one.scu_role, one.scp_role) for one in roles] == [(True, True)]
 
 
+def test_a_transfer_syntax_that_is_too_long_for_a_uid_is_passed_over() -> None:
+    raw = _request([(CT, ["1.2." + "9" * 60, IMPLICIT]), (PRIVATE, [JPEG])])
+    good = b"1.2." + b"9" * 60
+    too_long = raw.replace(b"\x40\x00\x00\x40" + good, b"\x40\x00\x00\x46" + good + b"999999")
+    at = too_long.rindex(b"\x20\x00", 0, too_long.index(CT.encode()))
+    length = int.from_bytes(too_long[at + 2 : at + 4], "big") + 6
+    too_long = too_long[: at + 2] + length.to_bytes(2, "big") + too_long[at + 4 :]
+    too_long = too_long[:2] + (len(too_long) - 6).to_bytes(4, "big") + too_long[6:]
+    assert Negotiator("SKERRY", 65_536).negotiate(too_long).contexts == {
+        1: Context(CT, IMPLICIT),
+        3: Context(PRIVATE, JPEG),
+    }
+
+
 @pytest.mark.parametrize("cut", [10, 80, 90, 120])
 def test_a_broken_request_is_named(cut: int) -> None:
     raw = _request([(CT, [IMPLICIT])])
