@@ -10,6 +10,9 @@ from typing import IO
 from edge.durable import sync_directory
 from edge.errors import DataDirInUse
 
+PSEUDONYM_KEY = "pseudonym.key"
+"""Its file with the key of pseudonyms and hashes, which never leaves it."""
+
 
 def lock_data_dir(data_dir: Path, *, wait_seconds: float = 0.0) -> IO[str]:
     """Own this data directory until the returned file is closed everywhere: a child process may hold it too.

@@ -20,6 +20,7 @@ from edge.buffer.held import DUPLICATES_NOTE
 from edge.buffer.notices import NoticeReceiver
 from edge.buffer.slot_maker import SlotMaker
 from edge.buffer.store import Buffer
+from edge.data_dir import PSEUDONYM_KEY
 from edge.durable import write_durably
 from edge.errors import PolicyError
 from edge.exposition import Exposition
@@ -267,7 +268,7 @@ def _shown(condition: Condition) -> dict[str, str]:
 
 def pseudonym_key(data_dir: Path) -> bytes:
     """The key of this node's pseudonyms: made once, never leaves the data directory."""
-    path = data_dir / "pseudonym.key"
+    path = data_dir / PSEUDONYM_KEY
     if not path.exists():
         write_durably(path, secrets.token_bytes(32), mode=0o600)
     return path.read_bytes()

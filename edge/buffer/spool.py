@@ -65,6 +65,8 @@ class Spool:
 
     def __init__(self, root: Path) -> None:
         self._root, self._name = root, str(root)
+        self.data_dir = root.parent
+        """The node's directory, in which the spool lies."""
         make_root(root)
 
     def path(self, instance_id: str) -> Path:

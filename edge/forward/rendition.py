@@ -19,23 +19,24 @@ from collections.abc import Sequence
 from isal.isal_zlib import crc32
 
 from edge.buffer.spool import Spool
+from edge.data_dir import PSEUDONYM_KEY
 from edge.errors import EdgeError, SealBroken, SpoolError, SpoolFileMissing
 from edge.forward.base import Outcome, Refused, TryLater
 from edge.forward.source import Source
+from edge.forward.splice import Readable, Splice, SpoolOrigin, deflated, inflated
 from edge.model import ClaimedDelivery
 from edge.steps import Transform
+from edge.transfer_syntaxes import DEFLATED
+from edge.transform.apply import apply, coding_of
+from edge.transform.failure import TransformFailed
 
 _CHUNK = 1 << 20
-
-
-class TransformFailed(EdgeError):
-    """A transform cannot be carried out; names the transform, the step and the attribute, never a value."""
 
 
 class Rendition(io.RawIOBase):
     """A data set to be read once from its beginning. What ends it is given only when the whole original is proven."""
 
-    def __init__(self, source: Source, delivery: ClaimedDelivery) -> None:
+    def __init__(self, source: Readable, delivery: ClaimedDelivery) -> None:
         super().__init__()
         self._source = source
         sealed = delivery.sealed
@@ -89,9 +90,36 @@ def open_rendition(spool: Spool, delivery: ClaimedDelivery, transforms: Sequence
         TransformFailed: a transform cannot be carried out, and nothing may be sent.
         OSError: the disk failed.
     """
-    if transforms:
-        raise TransformFailed(f"transform `{transforms[0].name}` cannot be carried out by this program")
-    return Rendition(Source(spool.open_file(delivery.sealed), delivery.sealed), delivery)
+    original: Readable = Source(spool.open_file(delivery.sealed), delivery.sealed)
+    if not transforms:
+        return Rendition(original, delivery)
+    try:
+        is_deflated = delivery.sealed.transfer_syntax_uid in DEFLATED
+        if is_deflated:
+            original = inflated(original, spool.data_dir)
+        coding = coding_of(delivery.sealed.transfer_syntax_uid)
+        result = apply(SpoolOrigin(original), coding, transforms, lambda: _key(spool))
+        spliced: Readable = Splice(original, result.pieces)
+        if is_deflated:
+            spliced = deflated(spliced, spool.data_dir)
+    except BaseException:
+        original.close()
+        raise
+    rendition = Rendition(spliced, delivery)
+    if result.sop_instance_uid is not None:
+        rendition.sop_instance_uid = result.sop_instance_uid
+    if result.study_instance_uid is not None:
+        rendition.study_instance_uid = result.study_instance_uid
+    if result.series_instance_uid is not None:
+        rendition.series_instance_uid = result.series_instance_uid
+    return rendition
+
+
+def _key(spool: Spool) -> bytes:
+    try:
+        return (spool.data_dir / PSEUDONYM_KEY).read_bytes()
+    except FileNotFoundError:
+        raise TransformFailed("the site's pseudonym key is not there, so nothing can be hashed") from None
 
 
 def unreadable(error: EdgeError | OSError) -> Outcome:

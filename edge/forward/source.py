@@ -16,6 +16,7 @@ class Source:
     def __init__(self, descriptor: int, sealed: SealedInstance) -> None:
         self._descriptor, self._sealed = descriptor, sealed
         self._checksum = 0
+        self._offset = sealed.data_set_offset
         self.left = sealed.data_set_length
 
     def read(self, room: memoryview) -> int:
@@ -27,7 +28,7 @@ class Source:
         wanted = min(len(room), self.left)
         at = 0
         while at < wanted:
-            offset = self._sealed.data_set_offset + self._sealed.data_set_length - self.left
+            offset = self._offset + self._sealed.data_set_length - self.left
             count = os.preadv(self._descriptor, [room[at:wanted]], offset)
             if not count:
                 raise self._broken()
@@ -37,6 +38,10 @@ class Source:
         if not self.left and self._checksum != self._sealed.checksum:
             raise self._broken()
         return wanted
+
+    def look(self, at: int, size: int) -> bytes:
+        """Bytes of the data set that are not proven yet, as many as there are."""
+        return os.pread(self._descriptor, max(0, min(size, self._sealed.data_set_length - at)), self._offset + at)
 
     def close(self) -> None:
         """Give the file back."""

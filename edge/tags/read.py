@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import BinaryIO
 
 from edge.model import TagSet, TagValue
-from edge.tags.charset import CharacterSets, Undecodable
+from edge.charset import CharacterSets, Undecodable
 from edge.tags.fast import scan
 from edge.tags.scan import RawValue, Walker
 from edge.tags.source import DeflatedSource, PlainSource, Unreadable

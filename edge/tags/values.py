@@ -7,7 +7,7 @@ import re
 import struct
 
 from edge.model import TagValue
-from edge.tags.charset import CharacterSets, Undecodable
+from edge.charset import CharacterSets, Undecodable
 from edge.tags.scan import RawValue
 from edge.vocabulary import Attribute
 

@@ -59,6 +59,10 @@ class Undecodable(Exception):
     """The bytes are not text in the character set that the data set announces."""
 
 
+class Unencodable(Exception):
+    """The text has no bytes in the character set that the data set announces."""
+
+
 class CharacterSets:
     """What Specific Character Set (0008,0005) announces for one data set."""
 
@@ -92,6 +96,21 @@ class CharacterSets:
             return "".join(self._pieces(data, delimiters))
         except UnicodeDecodeError:
             raise Undecodable from None
+
+    def encode(self, text: str) -> bytes:
+        """Encode so that `decode` gives the same text again. Raises Unencodable; no escape sequences are written."""
+        try:
+            if text.isascii():
+                return text.encode("ascii")
+            codec = self._stand_alone or ("" if self._g1 == "katakana" else self._g1)
+            if not (self.known and codec):
+                raise Unencodable
+            data = text.encode(codec)
+        except UnicodeEncodeError:
+            raise Unencodable from None
+        if self._stand_alone is None and any(0x80 <= byte < 0xA0 for byte in data):
+            raise Unencodable
+        return data
 
     def _pieces(self, data: bytes, delimiters: bytes) -> list[str]:
         halves = ["", self._g1]

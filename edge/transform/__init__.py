@@ -1,0 +1,1 @@
+"""Changes to a data set on its way out: exact, repeatable, or refused."""
