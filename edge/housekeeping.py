@@ -79,6 +79,8 @@ class Housekeeping:
         metrics.INSTANCES_HELD.set(counts.instances_held)
         metrics.DELIVERIES_WAITING.set(counts.deliveries_waiting)
         metrics.DELIVERIES_PARKED.set(counts.deliveries_parked)
+        for (state, priority), deliveries in self._buffer.tally().items():
+            metrics.DELIVERIES_HELD.labels(state=state, priority=priority.word).set(deliveries)
         metrics.OLDEST_WAITING_SECONDS.set(counts.oldest_waiting_seconds)
         metrics.OUTBOX_EVENTS.set(counts.outbox_events)
         free = self._buffer.spool.room()[0]

@@ -69,6 +69,13 @@ INSTANCES_HELD = _of_core("skerry_edge_instances_held", "Instances in the spool.
 INSTANCES_NOWHERE = _of_core("skerry_edge_instances_nowhere", "Held instances without any destination.")
 DELIVERIES_WAITING = _of_core("skerry_edge_deliveries_waiting", "Deliveries not yet delivered.")
 DELIVERIES_PARKED = _of_core("skerry_edge_deliveries_parked", "Deliveries that wait for a person.")
+DELIVERIES_HELD = Gauge(
+    "skerry_edge_deliveries_by_state",
+    "Every delivery that has a row, each in one state: due, sending, retry_wait, delivered, parked or superseded.",
+    ["state", "priority"],
+    registry=REGISTRY,
+    multiprocess_mode="livemostrecent",
+)
 OLDEST_WAITING_SECONDS = _of_core("skerry_edge_oldest_waiting_seconds", "Age of the instance that waits longest.")
 OUTBOX_EVENTS = _of_core("skerry_edge_outbox_events", "Events not yet acknowledged centrally.")
 SPOOL_FREE_BYTES = _of_core("skerry_edge_spool_free_bytes", "Free bytes on the spool's disk.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import IntEnum
 
 from edge.steps import Transform
 
@@ -62,6 +63,19 @@ class RouteOutcome:
     """Plain words; names attributes but never their values."""
 
 
+class Priority(IntEnum):
+    """How urgent a delivery is. The lower number goes first."""
+
+    STAT = 0
+    NORMAL = 1
+    BULK = 2
+
+    @property
+    def word(self) -> str:
+        """As a policy and a person write it."""
+        return self.name.lower()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What the policy says of one instance."""
@@ -73,6 +87,8 @@ class Decision:
     """Names, each once, in the order of the policy."""
     replaces: bool = False
     """Whether older objects of the same SOP Instance UID, with other bytes, go to these destinations no more."""
+    priorities: Mapping[str, Priority] = field(default_factory=dict)
+    """How urgent each destination's delivery is; one that is not named here is normal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,16 +119,50 @@ class DicomDestination:
     """What is done, in order, to everything that is sent there; the stored original stays as it is."""
 
 
+DEFAULT_TEMPLATE = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
+"""Where an instance lies in a folder or a bucket, unless the policy says otherwise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderDestination:
     """A mounted folder that takes Part 10 files."""
 
     name: str
     path: str
+    template: str = DEFAULT_TEMPLATE
     transforms: tuple[Transform, ...] = ()
 
 
-Destination = DicomDestination | FolderDestination
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomWebDestination:
+    """A service that takes STOW-RS (PS3.18 section 10.5)."""
+
+    name: str
+    url: str
+    """The service root, without a slash at its end."""
+    credentials: str = ""
+    """Name of the file with user name and password or a token; empty when none is needed."""
+    ca: str = ""
+    """Name of the file with the only authorities to be trusted; empty for those of the system."""
+    transforms: tuple[Transform, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Destination:
+    """A bucket that takes Part 10 files."""
+
+    name: str
+    bucket: str
+    endpoint: str = ""
+    """URL of the service; empty for the one that the region has."""
+    region: str = ""
+    key: str = DEFAULT_TEMPLATE
+    credentials: str = ""
+    """Name of the file with the keys; empty for what the machine itself may do."""
+    transforms: tuple[Transform, ...] = ()
+
+
+Destination = DicomDestination | FolderDestination | DicomWebDestination | S3Destination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +176,8 @@ class ClaimedDelivery:
     sealed: SealedInstance
     study_instance_uid: str
     series_instance_uid: str
+    priority: Priority = Priority.NORMAL
+    """What it counts as now: one whose turn has come by its age counts as the most urgent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

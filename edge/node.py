@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from edge.buffer import rows
 from edge.buffer.deliveries import nobody
 from edge.buffer.held import DUPLICATES_NOTE
 from edge.buffer.notices import NoticeReceiver
@@ -166,6 +167,7 @@ class Node:
             "instances_nowhere": counts.instances_nowhere,
             "deliveries_waiting": counts.deliveries_waiting,
             "deliveries_parked": counts.deliveries_parked,
+            "deliveries": rows.by_priority(self._buffer.tally()),
             "oldest_waiting_seconds": counts.oldest_waiting_seconds,
             "outbox_events": counts.outbox_events,
             "spool_free_bytes": free,

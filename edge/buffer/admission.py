@@ -12,7 +12,7 @@ from edge.buffer import rows
 from edge.buffer.database import first, run
 from edge.buffer.duplicates import OTHER_BYTES, SAME_BYTES, Twins, supersede
 from edge.buffer.slots import generation_of, slot_of
-from edge.model import RoutedInstance
+from edge.model import Priority, RoutedInstance
 
 LATELY = 15 * 60 * 1_000_000
 """Microseconds after its last delivery in which the same bytes again are the same arrival."""
@@ -42,7 +42,8 @@ def _admit(connection: apsw.Connection, routed: RoutedInstance, twins: Twins | N
         run(connection, "mark_released", id=added["id"], now=now)
         return True
     for destination in routed.decision.destinations:
-        run(connection, "add_delivery", instance=added["id"], destination=destination, now=now)
+        priority = routed.decision.priorities.get(destination, Priority.NORMAL)
+        run(connection, "add_delivery", instance=added["id"], destination=destination, priority=priority, now=now)
     if twins is not None and twins.others and routed.decision.replaces:
         supersede(connection, routed, twins.others)
     if not routed.decision.policy:

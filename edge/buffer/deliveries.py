@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from edge.buffer import rows
+from edge.buffer import claims
 from edge.buffer.database import first, open_reader, run
 from edge.buffer.outcomes import Outcomes
 from edge.buffer.seal import to_microseconds
@@ -21,7 +21,7 @@ from edge.buffer.spool import Spool
 from edge.buffer.states import DeliveryEvent, sources, target
 from edge.buffer.transitions import Transition, take
 from edge.buffer.writer import Writer
-from edge.model import ClaimedDelivery
+from edge.model import ClaimedDelivery, Priority
 
 WAKE_NOTE = "lanes.wake"
 """Changes when a person wants resting destinations to be tried at once."""
@@ -46,6 +46,7 @@ class Deliveries:
         self._local = threading.local()
         self._work = threading.Condition()
         self._additions = 0
+        self._turns = claims.Turns()
         self._settled = settled
         self._outcomes = Outcomes(self._writer, settled)
         self._senders = os.open(data_dir / "edge.db.senders", os.O_RDWR | os.O_CREAT, 0o600)
@@ -70,7 +71,7 @@ class Deliveries:
         return self._expire(END_OF_TIME, destination)
 
     def claim(self, destination: str, limit: int) -> list[ClaimedDelivery]:
-        """The oldest due deliveries of a destination, each under a lease that expires by itself."""
+        """The next due deliveries of a destination in their order, each under a lease that expires by itself."""
         now = datetime.now(UTC)
         moment = to_microseconds(now)
         absurd = moment + ABSURD
@@ -81,10 +82,18 @@ class Deliveries:
         def claim_due(connection: apsw.Connection) -> list[ClaimedDelivery]:
             run(connection, "elapse_backoff", destination=destination, now=moment, absurd=absurd)
             until = to_microseconds(now + LEASE)
-            ids = run(connection, "claim", destination=destination, limit=limit, now=moment, lease_until=until)
-            return rows.claimed(run(connection, "claimed", ids=json.dumps([row["id"] for row in ids])))
+            return claims.claim_due(
+                connection, destination=destination, limit=limit, oldest=oldest, now=moment, lease_until=until
+            )
 
+        oldest = self._turns.of_the_oldest(destination, limit)
         return self._writer.write(claim_due)
+
+    def most_urgent(self, destination: str) -> Priority | None:
+        """The highest priority of what waits for a destination and could be claimed now."""
+        now = to_microseconds(datetime.now(UTC))
+        (found,) = run(self._reader(), "most_urgent", destination=destination, now=now)
+        return None if found["priority"] is None else Priority(found["priority"])
 
     def renew(self, delivery_ids: Sequence[int]) -> None:
         """Give these deliveries of a sender that still works a whole lease again, also when theirs has run out."""

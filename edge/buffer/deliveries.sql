@@ -12,9 +12,50 @@ SELECT EXISTS (SELECT 1 FROM delivery WHERE destination = :destination AND state
 UPDATE delivery SET state = 'due', changed_at = :now
 WHERE destination = :destination AND state = 'retry_wait' AND (not_before <= :now OR not_before > :absurd);
 
--- claim: the oldest due deliveries of one destination, under a lease; what failed before goes behind what is new
+-- claim: the most urgent and then oldest due deliveries of one destination, under a lease; what failed before goes
+-- behind what is new of the same priority
 UPDATE delivery SET state = 'sending', attempts = attempts + 1, lease_until = :lease_until, changed_at = :now
-WHERE id IN (SELECT id FROM delivery WHERE destination = :destination AND state = 'due' ORDER BY attempts, id LIMIT :limit)
+WHERE id IN (SELECT id FROM delivery WHERE destination = :destination AND state = 'due'
+             ORDER BY priority, attempts, id LIMIT :limit)
+RETURNING id, priority;
+
+-- claim_oldest: those that wait longest, whatever their priority; looks at no more than the first few of each
+UPDATE delivery SET state = 'sending', attempts = attempts + 1, lease_until = :lease_until, changed_at = :now
+WHERE id IN (
+  SELECT id FROM (
+    SELECT * FROM (SELECT id FROM delivery WHERE destination = :destination AND state = 'due' AND priority = 0
+                   ORDER BY attempts, id LIMIT :limit)
+    UNION ALL
+    SELECT * FROM (SELECT id FROM delivery WHERE destination = :destination AND state = 'due' AND priority = 1
+                   ORDER BY attempts, id LIMIT :limit)
+    UNION ALL
+    SELECT * FROM (SELECT id FROM delivery WHERE destination = :destination AND state = 'due' AND priority = 2
+                   ORDER BY attempts, id LIMIT :limit))
+  ORDER BY id LIMIT :limit)
+RETURNING id, priority;
+
+-- most_urgent: the best priority of what a claim would find, if any
+SELECT min(priority) AS priority FROM (
+  SELECT * FROM (SELECT priority FROM delivery WHERE destination = :destination AND state = 'due'
+                 ORDER BY priority LIMIT 1)
+  UNION ALL
+  SELECT priority FROM delivery WHERE destination = :destination AND state = 'retry_wait' AND not_before <= :now);
+
+-- releasable: what a person may release
+SELECT delivery.id FROM delivery JOIN instance ON instance.id = delivery.instance
+WHERE delivery.id IN (
+    SELECT id FROM delivery WHERE state = 'parked' AND (:destination IS NULL OR destination = :destination)
+    UNION ALL
+    SELECT id FROM delivery WHERE state = 'retry_wait' AND (:destination IS NULL OR destination = :destination))
+  AND (:state IS NULL OR delivery.state = :state)
+  AND (:uid IS NULL OR :uid IN (instance.sop_instance_uid, instance.study_instance_uid, instance.series_instance_uid,
+                                instance.instance_id))
+ORDER BY delivery.id;
+
+-- release_together: many at once, each under the same rule as one alone; what a newer object overtook is not for this
+UPDATE delivery SET state = 'due', reason = :reason, dimse_status = 0, not_before = 0, changed_at = :now
+WHERE id IN (SELECT value FROM json_each(:ids)) AND (state = 'retry_wait' OR state = 'parked')
+  AND NOT EXISTS (SELECT 1 FROM instance WHERE instance.id = delivery.instance AND instance.replaced = 1)
 RETURNING id;
 
 -- expire_leases: a sender that died gives its deliveries back

@@ -22,7 +22,8 @@ SELECT id FROM instance WHERE routed_to = 0 AND released_at IS NULL
 UPDATE instance SET policy = '' WHERE id = :id AND routed_to = 0;
 
 -- add_delivery: one row for each destination of the decision
-INSERT INTO delivery (instance, destination, state, changed_at) VALUES (:instance, :destination, 'due', :now);
+INSERT INTO delivery (instance, destination, state, changed_at, priority)
+VALUES (:instance, :destination, 'due', :now, :priority);
 
 -- add_event: the outbox tells the control plane what the same transaction changed
 INSERT INTO outbox (kind, occurred_at, body) VALUES (:kind, :now, :body);
@@ -32,9 +33,9 @@ UPDATE delivery SET state = :target, lease_until = :lease_until
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN (SELECT value FROM json_each(:sources));
 
 -- claimed: what a lane needs of the deliveries that it holds
-SELECT instance.*, delivery.id AS delivery_id, delivery.destination, delivery.attempts FROM delivery
+SELECT instance.*, delivery.id AS delivery_id, delivery.destination, delivery.attempts, delivery.priority FROM delivery
 JOIN instance ON instance.id = delivery.instance
-WHERE delivery.id IN (SELECT value FROM json_each(:ids)) ORDER BY delivery.attempts, delivery.id;
+WHERE delivery.id IN (SELECT value FROM json_each(:ids)) ORDER BY delivery.priority, delivery.attempts, delivery.id;
 
 -- transition: one delivery takes one event; the table of transitions is in the WHERE clause
 UPDATE delivery SET state = :target, reason = :reason, dimse_status = :dimse_status, not_before = :not_before,
@@ -48,14 +49,6 @@ SELECT reason, attempts FROM delivery WHERE id = :id;
 SELECT instance.instance_id, instance.shared_uids, delivery.destination, delivery.state, delivery.reason,
   delivery.attempts, delivery.dimse_status
 FROM delivery JOIN instance ON instance.id = delivery.instance WHERE delivery.id = :id;
-
--- releasable_by_operator: the deliveries that a requeue names
-SELECT delivery.id FROM delivery JOIN instance ON instance.id = delivery.instance
-WHERE delivery.state IN (SELECT value FROM json_each(:sources))
-  AND (:destination IS NULL OR delivery.destination = :destination)
-  AND (:uid IS NULL OR :uid IN (instance.sop_instance_uid, instance.study_instance_uid, instance.series_instance_uid,
-                                instance.instance_id))
-ORDER BY delivery.id;
 
 -- pending_events: the oldest events that the control plane has not acknowledged
 SELECT sequence, kind, occurred_at, body FROM outbox WHERE set_aside IS NULL ORDER BY sequence LIMIT :limit;
@@ -91,14 +84,16 @@ SELECT key, value, written_at FROM note ORDER BY key;
 
 -- counts: how full the buffer is; who waits longest is, nearly always, who was admitted first
 SELECT (SELECT count(*) FROM instance WHERE released_at IS NULL) AS held,
-  (SELECT count(*) FROM delivery INDEXED BY delivery_on_its_way WHERE state IN ('due', 'sending', 'retry_wait'))
-    AS waiting,
-  (SELECT count(*) FROM delivery WHERE state = 'parked') AS parked,
+  (SELECT sum(deliveries) FROM tally WHERE state IN ('due', 'sending', 'retry_wait')) AS waiting,
+  (SELECT sum(deliveries) FROM tally WHERE state = 'parked') AS parked,
   (SELECT received_at FROM instance WHERE id = (
     SELECT instance FROM delivery INDEXED BY delivery_on_its_way
     WHERE state IN ('due', 'sending', 'retry_wait') ORDER BY id LIMIT 1)) AS oldest_waiting,
   (SELECT count(*) FROM instance INDEXED BY instance_nowhere WHERE routed_to = 0 AND released_at IS NULL) AS nowhere,
   (SELECT count(*) FROM outbox) AS outbox;
+
+-- tally: every delivery that has a row, by state and priority
+SELECT state, priority, deliveries FROM tally;
 
 -- destinations: the queue by destination and state
 SELECT destination, state, count(*) AS deliveries, min(instance.received_at) AS oldest
@@ -110,7 +105,7 @@ GROUP BY destination, state ORDER BY destination, state;
 SELECT destination, count(*) AS deliveries FROM delivery WHERE state NOT IN ('delivered', 'superseded') GROUP BY destination;
 
 -- queue: deliveries that are not finished, oldest first
-SELECT delivery.id, delivery.destination, delivery.state, delivery.attempts, delivery.not_before,
+SELECT delivery.id, delivery.destination, delivery.state, delivery.priority, delivery.attempts, delivery.not_before,
   delivery.dimse_status, delivery.reason, delivery.changed_at, instance.instance_id, instance.sop_instance_uid,
   instance.study_instance_uid, instance.received_at
 FROM delivery JOIN instance ON instance.id = delivery.instance
@@ -123,7 +118,7 @@ SELECT * FROM instance
 WHERE :uid IN (sop_instance_uid, study_instance_uid, series_instance_uid, instance_id) ORDER BY id;
 
 -- trace_deliveries: where each of those arrivals went
-SELECT instance, destination, state, attempts, dimse_status, reason, changed_at, not_before
+SELECT instance, destination, state, priority, attempts, dimse_status, reason, changed_at, not_before
 FROM delivery WHERE instance IN (SELECT value FROM json_each(:instances)) ORDER BY id;
 
 -- settle_instance: the last of its deliveries has just been finished

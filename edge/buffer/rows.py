@@ -14,6 +14,7 @@ from edge.model import (
     BufferCounts,
     ClaimedDelivery,
     OutboxEvent,
+    Priority,
     RoutedInstance,
     RouteOutcome,
     SealedInstance,
@@ -96,6 +97,7 @@ def claimed(found: Sequence[Row]) -> list[ClaimedDelivery]:
             sealed=sealed(row),
             study_instance_uid=row["study_instance_uid"],
             series_instance_uid=row["series_instance_uid"],
+            priority=Priority(row["priority"]),
         )
         for row in found
     ]
@@ -144,6 +146,19 @@ def counts(row: Row, now: datetime) -> BufferCounts:
         oldest_waiting_seconds=0 if oldest is None else max(0, int((now - from_microseconds(oldest)).total_seconds())),
         outbox_events=row["outbox"],
     )
+
+
+def tally(found: Sequence[Row]) -> dict[tuple[str, Priority], int]:
+    """How many deliveries there are, by state and priority."""
+    return {(row["state"], Priority(row["priority"])): row["deliveries"] for row in found}
+
+
+def by_priority(counted: Mapping[tuple[str, Priority], int]) -> dict[str, dict[str, int]]:
+    """The same in words, without what is nothing: `{"stat": {"due": 3}}`."""
+    return {
+        priority.word: {state: count for (state, of), count in counted.items() if of is priority and count}
+        for priority in Priority
+    }
 
 
 def rfc3339(moment: datetime) -> str:

@@ -49,14 +49,39 @@ CREATE TABLE delivery (
   dimse_status INTEGER NOT NULL DEFAULT 0,   -- the peer's own last word
   reason TEXT NOT NULL DEFAULT '',
   changed_at INTEGER NOT NULL,
+  priority INTEGER NOT NULL DEFAULT 1 CHECK (priority IN (0, 1, 2)), -- stat, normal, bulk
   UNIQUE (instance, destination)
 ) STRICT;
-CREATE INDEX delivery_due ON delivery (destination, attempts, id) WHERE state = 'due';
-CREATE INDEX delivery_waiting ON delivery (destination, not_before) WHERE state = 'retry_wait';
+CREATE INDEX delivery_due ON delivery (destination, priority, attempts, id) WHERE state = 'due';
+CREATE INDEX delivery_waiting ON delivery (destination, not_before, priority) WHERE state = 'retry_wait';
 CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
 CREATE INDEX delivery_on_its_way ON delivery (id, state) WHERE state IN ('due', 'sending', 'retry_wait');
 CREATE INDEX delivery_unfinished ON delivery (destination, state) WHERE state NOT IN ('delivered', 'superseded');
 CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'parked';
+
+-- How many rows `delivery` holds, by state and priority: counting a million every two seconds costs too much. Kept by
+-- the database itself, so no statement can forget it.
+CREATE TABLE tally (
+  state TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  deliveries INTEGER NOT NULL,
+  PRIMARY KEY (state, priority)
+) STRICT, WITHOUT ROWID;
+INSERT INTO tally (state, priority, deliveries)
+SELECT states.value, priorities.value, 0
+FROM json_each('["due", "sending", "retry_wait", "delivered", "parked", "superseded"]') AS states,
+  json_each('[0, 1, 2]') AS priorities;
+CREATE TRIGGER delivery_added AFTER INSERT ON delivery BEGIN
+  UPDATE tally SET deliveries = deliveries + 1 WHERE state = NEW.state AND priority = NEW.priority;
+END;
+CREATE TRIGGER delivery_moved AFTER UPDATE OF state, priority ON delivery
+WHEN OLD.state <> NEW.state OR OLD.priority <> NEW.priority BEGIN
+  UPDATE tally SET deliveries = deliveries - 1 WHERE state = OLD.state AND priority = OLD.priority;
+  UPDATE tally SET deliveries = deliveries + 1 WHERE state = NEW.state AND priority = NEW.priority;
+END;
+CREATE TRIGGER delivery_forgotten AFTER DELETE ON delivery BEGIN
+  UPDATE tally SET deliveries = deliveries - 1 WHERE state = OLD.state AND priority = OLD.priority;
+END;
 
 CREATE TABLE outbox (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused within an epoch, also after rows are gone

@@ -31,7 +31,7 @@ from edge.buffer.seal import to_microseconds
 from edge.buffer.slot_index import SlotIndex
 from edge.buffer.transitions import Transition, take
 from edge.errors import IllegalTransition
-from edge.model import BufferCounts, OutboxEvent, RoutedInstance, SealedInstance
+from edge.model import BufferCounts, OutboxEvent, Priority, RoutedInstance, SealedInstance
 
 SCANNED_NOTE = "spool.scanned"
 """The epoch in which every file of the spool was last compared with the index."""
@@ -155,6 +155,10 @@ class Buffer(Deliveries):
     def counts(self) -> BufferCounts:
         """How full the buffer is."""
         return rows.counts(run(self._reader(), "counts")[0], datetime.now(UTC))
+
+    def tally(self) -> dict[tuple[str, Priority], int]:
+        """Every delivery that has a row, by state and priority; each is in exactly one of these states."""
+        return rows.tally(run(self._reader(), "tally"))
 
     def waiting_by_destination(self) -> dict[str, int]:
         """Deliveries that are not delivered, by destination."""

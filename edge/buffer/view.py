@@ -15,12 +15,11 @@ import apsw
 from edge.buffer import rows
 from edge.buffer.database import open_reader, open_writer, run
 from edge.buffer.deliveries import WAKE_NOTE
+from edge.buffer.release import release_together
 from edge.buffer.seal import from_microseconds, to_microseconds
-from edge.buffer.states import DeliveryEvent, sources
-from edge.buffer.transitions import Transition, take
 from edge.buffer.turn import Turn
-from edge.errors import IllegalTransition, SettingsError, UnknownInstance
-from edge.model import BufferCounts
+from edge.errors import SettingsError, UnknownInstance
+from edge.model import BufferCounts, Priority
 
 Record = dict[str, Any]
 _INTERNAL = (
@@ -56,6 +55,10 @@ class BufferView:
         """How full the buffer is."""
         return rows.counts(run(self._connection, "counts")[0], datetime.now(UTC))
 
+    def by_priority(self) -> dict[str, dict[str, int]]:
+        """Every delivery that has a row, by priority and state."""
+        return rows.by_priority(rows.tally(run(self._connection, "tally")))
+
     def destinations(self) -> list[Record]:
         """Deliveries by destination and state, with the oldest arrival of each."""
         found = run(self._connection, "destinations")
@@ -76,7 +79,14 @@ class BufferView:
             if key.startswith("destination.") and note["value"] != "up"
         }
         timed = [_with_times(row, "not_before", "changed_at", "received_at") for row in found]
-        return [{**row, "reason": row["reason"] or resting.get(row["destination"], "")} for row in timed]
+        return [
+            {
+                **row,
+                "priority": Priority(row["priority"]).word,
+                "reason": row["reason"] or resting.get(row["destination"], ""),
+            }
+            for row in timed
+        ]
 
     def trace(self, uid: str) -> list[Record]:
         """Every arrival under a SOP instance, series or study UID or an instance id, with why and where it went.
@@ -98,27 +108,28 @@ class BufferView:
             for row in run(self._connection, "notes")
         }
 
-    def requeue(self, *, uid: str | None, destination: str | None, dry_run: bool) -> int:
+    def requeue(
+        self, *, uid: str | None = None, destination: str | None = None, state: str | None = None, dry_run: bool
+    ) -> int:
         """Release parked and waiting deliveries to be tried at once; return how many.
 
         Raises:
             UnknownInstance: a UID was given and nothing is known under it.
         """
-        event = DeliveryEvent.RELEASED_BY_OPERATOR
-        wanted = {"uid": uid, "destination": destination, "sources": json.dumps(sources(event))}
         if uid is not None:
             self.trace(uid)
+        found = [
+            row["id"] for row in run(self._connection, "releasable", uid=uid, destination=destination, state=state)
+        ]
         if dry_run:
-            return len(run(self._connection, "releasable_by_operator", **wanted))
-        found = [row["id"] for row in run(self._connection, "releasable_by_operator", **wanted)]
+            return len(found)
         with self._changing() as connection:
             now = to_microseconds(datetime.now(UTC))
             run(connection, "write_note", key=WAKE_NOTE, value=str(now), now=now)
         released = 0
         for start in range(0, len(found), CHANGES_TOGETHER):
             with self._changing() as connection:
-                for delivery_id in found[start : start + CHANGES_TOGETHER]:
-                    released += _release(connection, delivery_id)
+                released += release_together(connection, found[start : start + CHANGES_TOGETHER])
         return released
 
     def route_again(self, *, uid: str | None, dry_run: bool) -> int:
@@ -155,15 +166,6 @@ class BufferView:
             turn.close()
 
 
-def _release(connection: apsw.Connection, delivery_id: int) -> int:
-    event = DeliveryEvent.RELEASED_BY_OPERATOR
-    try:
-        take(connection, Transition(delivery_id=delivery_id, event=event, reason="released by an operator"))
-    except IllegalTransition:
-        return 0  # the node was quicker
-    return 1
-
-
 def _traced(row: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]]) -> Record:
     record = _with_times(row, "received_at", "released_at")
     record["outcomes"] = json.loads(row["outcomes"])
@@ -171,7 +173,10 @@ def _traced(row: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]]) -> 
     for internal in _INTERNAL:
         record.pop(internal)
     record["deliveries"] = [
-        {key: value for key, value in _with_times(one, "changed_at", "not_before").items() if key != "instance"}
+        {
+            **{key: value for key, value in _with_times(one, "changed_at", "not_before").items() if key != "instance"},
+            "priority": Priority(one["priority"]).word,
+        }
         for one in deliveries
     ]
     return record

@@ -28,6 +28,13 @@ class Unfinished(StrEnum):
     PARKED = "parked"
 
 
+class Releasable(StrEnum):
+    """States out of which `requeue` helps."""
+
+    RETRY_WAIT = "retry_wait"
+    PARKED = "parked"
+
+
 def status(data_dir: DataDir, as_json: Json = False) -> None:
     """How full the buffer is, where things wait, and what the node last wrote down."""
     from edge.sync.trust import load_enrolment
@@ -41,6 +48,7 @@ def status(data_dir: DataDir, as_json: Json = False) -> None:
         "node": {"node_id": identity.node_id, "site": identity.site, "name": identity.node_name} if identity else None,
         "buffer": asdict(view.counts()),
         "disk": {"free_bytes": usage.free, "total_bytes": usage.total},
+        "deliveries": view.by_priority(),
         "destinations": view.destinations(),
         "notes": notes,
     }
@@ -63,6 +71,12 @@ def _status_text(facts: dict[str, Any]) -> str:
         f"outbox    {outbox} {'not yet at the centre' if node else 'kept for a later enrolment (the newest 10,000)'}",
         f"disk      {disk['free_bytes'] / 2**30:.1f} GiB free of {disk['total_bytes'] / 2**30:.1f}",
     ]
+    for priority, states in facts["deliveries"].items():
+        on_its_way = sum(states.get(state, 0) for state in Unfinished)
+        if on_its_way and priority != "normal":
+            lines.append(
+                f"  {priority}: {counted(on_its_way, 'delivery', 'deliveries')} of those that are not finished"
+            )
     for row in facts["destinations"]:
         lines.append(f"  {plain(row['destination'])}: {row['deliveries']} {row['state']}")
     for key, note in facts["notes"].items():
@@ -86,7 +100,8 @@ def queue(
         return
     for one in found:
         print(f"{plain(one['sop_instance_uid'])}")
-        print(f"  to {plain(one['destination'])}: {one['state']} after {counted(one['attempts'], 'try', 'tries')}")
+        tries = counted(one["attempts"], "try", "tries")
+        print(f"  to {plain(one['destination'])}, {one['priority']}: {one['state']} after {tries}")
         print(f"  received {one['received_at'][:19]}Z{_until(one)}")
         if one["reason"]:
             print(f"  {plain(one['reason'])}")
@@ -135,6 +150,7 @@ def requeue(
     data_dir: DataDir,
     uid: Annotated[str | None, typer.Option("--uid", help="Only this instance, series or study.")] = None,
     destination: Annotated[str | None, typer.Option("--destination", help="Only this destination.")] = None,
+    state: Annotated[Releasable | None, typer.Option("--state", help="Only this state.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Everything that is parked or waits to be retried.")] = False,
     events: Annotated[bool, typer.Option("--events", help="Events that the control plane could not read.")] = False,
     unrouted: Annotated[
@@ -145,14 +161,16 @@ def requeue(
 ) -> None:
     """Try again, now: what is parked, what waits, and destinations that are given a rest."""
     view = BufferView(data_dir)
-    _check_request(view, uid=uid, destination=destination, every=every, other=events or unrouted)
+    if state is not None and (events or unrouted):
+        raise SettingsError("--state chooses deliveries", hint="Leave it out, or leave --events and --unrouted out.")
+    _check_request(view, uid=uid, destination=destination, every=every, other=events or unrouted or state is not None)
     what = ("event", "events") if events else ("instance", "instances") if unrouted else ("delivery", "deliveries")
     if events:
         count = view.release_events(dry_run=dry_run)
     elif unrouted:
         count = view.route_again(uid=uid, dry_run=dry_run)
     else:
-        count = view.requeue(uid=uid, destination=destination, dry_run=dry_run)
+        count = view.requeue(uid=uid, destination=destination, state=state, dry_run=dry_run)
     if as_json:
         print(json.dumps({"requeued": 0 if dry_run else count, "matching": count, "dry_run": dry_run}))
     else:
@@ -164,7 +182,7 @@ def _check_request(view: BufferView, *, uid: str | None, destination: str | None
         raise SettingsError("--all means everything", hint="Leave it out, or leave the other choices out.")
     if not (uid or destination or every or other):
         raise SettingsError(
-            "it is not said what to requeue", hint="Give --uid, --destination, --all, --unrouted or --events."
+            "it is not said what to requeue", hint="Give --uid, --destination, --state, --all, --unrouted or --events."
         )
     _check_destination(view, destination)
 

@@ -18,11 +18,13 @@ from edge.buffer.transitions import Transition
 from edge.errors import IllegalTransition
 from edge.forward.base import Accepted, Outcome, Refused, TryLater
 from edge.forward.retry import Backoff
-from edge.model import ClaimedDelivery
+from edge.model import ClaimedDelivery, Priority
 
 log = structlog.get_logger(__name__)
 RENEW_SECONDS = 60.0
 """A small part of a lease, and seldom enough to cost nothing."""
+LOOK_SECONDS = 1.0
+"""How often a lane that is busy looks for what is more urgent when nobody rings."""
 UNRECORDED_LIMIT = 256
 """So many outcomes may be on their way to the database; what a crash takes with it is sent once more, not lost."""
 
@@ -53,10 +55,14 @@ class Holding:
         self._handed_in: deque[_Debt] = deque()
         self._owed: list[tuple[ClaimedDelivery, Outcome | None]] = []
         self._renewed = 0.0
+        self._seen, self._looked = -1, 0.0
+        self._waits: Priority | None = None
+        """The highest priority that was seen to wait since the claim."""
 
     def claim(self, limit: int) -> list[ClaimedDelivery]:
         """Hold the next deliveries, after another try to write down what is owed; none while too much is."""
         self.pay_what_can_be_paid()
+        self._seen, self._looked, self._waits = self._buffer.work_so_far(), time.monotonic(), None
         if len(self._owed) > UNRECORDED_LIMIT:
             return []  # who goes on sending what it cannot write down sends it all again
         claimed = self._buffer.claim(self._name, limit)
@@ -71,6 +77,23 @@ class Holding:
     def oldest(self) -> ClaimedDelivery | None:
         """The first that is neither settled nor given back."""
         return next(iter(self._held.values()), None)
+
+    def is_overtaken(self) -> bool:
+        """Whether something waits that is more urgent than what would be sent next of this.
+
+        Costs nothing while nothing is added; what another process makes due without a bell is seen a second later.
+        """
+        ahead = self.oldest()
+        if ahead is None or ahead.priority is Priority.STAT:
+            return False
+        added, now = self._buffer.work_so_far(), time.monotonic()
+        if added != self._seen or now - self._looked > LOOK_SECONDS:
+            self._seen, self._looked = added, now
+            try:
+                self._waits = self._buffer.most_urgent(self._name)
+            except Exception:
+                log.warning("lane.cannot_look", destination=self._name, exc_info=True)  # the next look may succeed
+        return self._waits is not None and self._waits < ahead.priority
 
     def settle(self, delivery: ClaimedDelivery, outcome: Outcome) -> None:
         """Write down how this delivery ended; it is on the disk after `flush` at the latest.

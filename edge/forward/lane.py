@@ -11,7 +11,7 @@ import structlog
 
 from edge import metrics
 from edge.buffer.deliveries import WAKE_NOTE, Deliveries
-from edge.forward.base import DestinationDown, Forwarder, Outcome, TryLater
+from edge.forward.base import Accepted, DestinationDown, Forwarder, Outcome, TryLater
 from edge.forward.holding import RENEW_SECONDS, Holding, Unrecorded
 from edge.forward.retry import Backoff
 from edge.health import DESTINATION_DOWN, HealthBoard
@@ -99,6 +99,10 @@ class Lane:
             progress = len(self._holding) < len(claimed)
             self._holding.give_back()
             self._down(error, progress=progress)
+        except _Overtaken as overtaken:
+            if overtaken.answered_well:
+                self._well()
+            self._holding.give_back()
         except (_Stopping, Unrecorded) as ended:
             self._holding.give_back()
             if isinstance(ended, Unrecorded):
@@ -113,6 +117,8 @@ class Lane:
         self._holding.settle(delivery, outcome)
         if self._stopping.is_set():
             raise _Stopping
+        if self._holding.is_overtaken():
+            raise _Overtaken(answered_well=isinstance(outcome, Accepted))
 
     def _blame_the_oldest(self) -> None:
         """Whichever broke us stands first among the unsettled; it waits its turn, and the others go on without it."""
@@ -175,3 +181,11 @@ class Lane:
 
 class _Stopping(Exception):
     """The node is stopping; what is not settled goes back."""
+
+
+class _Overtaken(Exception):
+    """Something more urgent came; what is not settled goes back and is claimed again behind it."""
+
+    def __init__(self, *, answered_well: bool) -> None:
+        super().__init__()
+        self.answered_well = answered_well

@@ -7,16 +7,17 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from edge.forward.base import Outcome, Settle
-from edge.model import ClaimedDelivery
+from edge.model import ClaimedDelivery, Priority
 
 
 class Work:
-    """Deliveries in order, by study. Any thread may take of it."""
+    """Deliveries in order, by priority and study. Any thread may take of it."""
 
     def __init__(self, deliveries: Sequence[ClaimedDelivery]) -> None:
-        studies: dict[str, deque[ClaimedDelivery]] = {}
+        # By priority too: what is less urgent of an urgent study must not come before another urgent one.
+        studies: dict[tuple[Priority, str], deque[ClaimedDelivery]] = {}
         for one in deliveries:
-            studies.setdefault(one.study_instance_uid, deque()).append(one)
+            studies.setdefault((one.priority, one.study_instance_uid), deque()).append(one)
         self._lock = threading.Lock()
         self._studies = deque(studies.values())
         self._sent_twice: set[int] = set()

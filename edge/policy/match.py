@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.model import AssociationFacts, Decision, RouteOutcome, TagSet
+from edge.model import AssociationFacts, Decision, Priority, RouteOutcome, TagSet
 from edge.policy.cel import EvaluationFailed
 from edge.policy.model import Policy, Route
 
@@ -20,12 +20,17 @@ def decide(policy: Policy, facts: AssociationFacts, tags: TagSet) -> Decision:
     # A value that could not be read gives another reason, so those instances are not for the memory.
     odd = any(flag.startswith("undecodable:") for flag in tags.flags)
     outcomes = tuple((_try if odd else _remember)(route, facts, tags) for route in policy.routes)
-    wanted = {name for route, o in zip(policy.routes, outcomes, strict=True) if o.matched for name in route.to}
+    wanted: dict[str, Priority] = {}
+    for route, outcome in zip(policy.routes, outcomes, strict=True):
+        if outcome.matched:
+            for name in route.to:
+                wanted[name] = min(route.priority, wanted.get(name, route.priority))
     return Decision(
         policy=policy.label,
         outcomes=outcomes,
         destinations=tuple(d.name for d in policy.destinations if d.name in wanted),
         replaces=policy.duplicates == "replace",
+        priorities=wanted,
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
 from edge.errors import Diagnostic
-from edge.model import Destination, DicomDestination, FolderDestination
+from edge.model import Destination, DicomDestination, FolderDestination, Priority
 from edge.policy.cel import Condition, DoesNotCompile, compile_condition
+from edge.policy.meaning_transforms import Transforms
 from edge.policy.model import DEFAULT_SHARE, Policy, Privacy, Route
 from edge.policy.place import place_in_file
 from edge.policy.schema import DicomDestinationModel, PolicyModel, PrivacyModel, RouteModel
@@ -36,9 +38,16 @@ class Meaning:
         routes = tuple(self._route(i, route) for i, route in enumerate(self._model.routes))
         self._warn_unused()
         self._warn_identical()
+        transforms = Transforms(self._model.transforms, _Report(self))
+        self._unique("transforms", [t.name for t in self._model.transforms])
+        destinations = tuple(
+            replace(_destination(d), transforms=transforms.of(d.transforms, ("destinations", n, "transforms")))
+            for n, d in enumerate(self._model.destinations)
+        )
+        transforms.warn_unused()
         return Policy(
             label=label,
-            destinations=tuple(_destination(d) for d in self._model.destinations),
+            destinations=destinations,
             routes=routes,
             keep_delivered=self._keep_delivered(),
             privacy=self._privacy(self._model.privacy),
@@ -58,7 +67,13 @@ class Meaning:
             elif name in seen:
                 self._warn(("routes", index, "to", position), f"`{name}` stands twice in this route")
             seen.add(name)
-        return Route(name=route.name, when=route.when, to=tuple(route.to), condition=self._condition(index, route))
+        return Route(
+            name=route.name,
+            when=route.when,
+            to=tuple(route.to),
+            condition=self._condition(index, route),
+            priority=Priority[route.priority.upper()],
+        )
 
     def _condition(self, index: int, route: RouteModel) -> Condition | None:
         node = _find(self._root, ("routes", index, "when"))
@@ -92,9 +107,9 @@ class Meaning:
                 self._warn(("destinations", index, "name"), message, "Name it in a route's `to`, or remove it.")
 
     def _warn_identical(self) -> None:
-        first: dict[tuple[str | None, frozenset[str]], str] = {}
+        first: dict[tuple[str | None, frozenset[str], str], str] = {}
         for index, route in enumerate(self._model.routes):
-            what = (route.when.strip() if route.when else None, frozenset(route.to))
+            what = (route.when.strip() if route.when else None, frozenset(route.to), route.priority)
             if what in first:
                 message = f"route `{route.name}` does the same as `{first[what]}`"
                 self._warn(("routes", index, "name"), message, "Keep one of them.")
@@ -155,6 +170,13 @@ class Meaning:
 
     def _add(self, severity: Literal["error", "warning"], line: int, column: int, message: str, hint: str) -> None:
         self.diagnostics.append(Diagnostic(severity=severity, line=line, column=column, message=message, hint=hint))
+
+
+class _Report:
+    """Findings of those who read a part of the document."""
+
+    def __init__(self, meaning: Meaning) -> None:
+        self.error, self.warn = meaning._error, meaning._warn
 
 
 def _find(root: Node, path: tuple[str | int, ...]) -> Node:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
 
-from edge.model import Destination
+from edge.model import Destination, Priority
 from edge.policy.cel import Condition
 
 DEFAULT_SHARE: tuple[str, ...] = (
@@ -46,6 +46,7 @@ class Route:
     """The condition as written; None matches always."""
     to: tuple[str, ...]
     condition: Condition | None = field(compare=False, repr=False)
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

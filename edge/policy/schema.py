@@ -11,17 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge.policy.schema_names import Name
+from edge.policy.schema_transforms import TransformModel, TransformNames
 from edge.vocabulary import ATTRIBUTES
 
 FORMAT = 1
 
-Name = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-        description="a name of 1 to 64 letters, digits, `.`, `_` or `-`",
-    ),
-]
 # PS3.5 Table 6.2-1, AE: at most 16 characters of the default repertoire without backslash; spaces around do not count.
 AeTitle = Annotated[
     str,
@@ -56,6 +51,7 @@ class DicomDestinationModel(_Strict):
     associations: int = Field(
         default=2, ge=1, le=16, description="a number of associations at the same time, from 1 to 16"
     )
+    transforms: TransformNames = Field(default_factory=list)
 
 
 class FolderDestinationModel(_Strict):
@@ -64,6 +60,7 @@ class FolderDestinationModel(_Strict):
     name: Name
     kind: Literal["folder"] = Field(description="`dicom` or `folder`")
     path: str = Field(pattern=r"^/[^\x00]{0,4000}$", description="an absolute path, beginning with /")
+    transforms: TransformNames = Field(default_factory=list)
 
 
 class RouteModel(_Strict):
@@ -76,6 +73,9 @@ class RouteModel(_Strict):
         description="a condition in CEL, at most 8000 characters; leave `when` out to match always",
     )
     to: list[Name] = Field(min_length=1, description="a list of one or more names of destinations, such as [pacs]")
+    priority: Literal["stat", "normal", "bulk"] = Field(
+        default="normal", description="`stat`, `normal` or `bulk`; `normal` when left out"
+    )
 
 
 class RetentionModel(_Strict):
@@ -107,6 +107,7 @@ class PolicyModel(_Strict):
 
     skerry: Literal[1] = Field(description="the document format, 1")
     destinations: list[DestinationModel] = Field(description="a list of destinations, `[]` for none")
+    transforms: list[TransformModel] = Field(default_factory=list, description="a list of transforms, `[]` for none")
     routes: list[RouteModel] = Field(description="a list of routes, `[]` for none")
     duplicates: Literal["keep-both", "replace", "refuse"] = Field(
         default="keep-both", description="`keep-both`, `replace` or `refuse`"
