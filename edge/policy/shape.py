@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from edge.errors import Diagnostic
 from edge.policy.schema import (
@@ -16,6 +18,15 @@ from edge.policy.schema import (
     RetentionModel,
     RouteModel,
 )
+from edge.policy.schema_transforms import (
+    CopyModel,
+    MapModel,
+    RegexModel,
+    SetModel,
+    StepModel,
+    TagModel,
+    TransformModel,
+)
 from edge.policy.wording import nearest
 from edge.policy.yaml_text import Mapping, Node, Scalar, Sequence
 
@@ -23,7 +34,10 @@ _ITEMS = {
     "to": "the name of a destination",
     "share": "the keyword of an attribute",
     "pseudonymise": "the keyword of an attribute",
+    "transforms": "the name of a transform",
+    "remove_private": "a text, the name of a creator",
 }
+_PLACE = re.compile(r"\[[0-9]+\]")
 _KINDS = ("dicom", "folder")
 _MODELS: dict[str, type[BaseModel]] = {
     "dicom": DicomDestinationModel,
@@ -31,6 +45,13 @@ _MODELS: dict[str, type[BaseModel]] = {
     "routes": RouteModel,
     "retention": RetentionModel,
     "privacy": PrivacyModel,
+    "transforms": TransformModel,
+    "transforms.steps": StepModel,
+    **{f"transforms.steps.{kind}": TagModel for kind in ("remove", "hash")},
+    **{f"transforms.steps.{kind}": SetModel for kind in ("set", "prefix")},
+    "transforms.steps.copy": CopyModel,
+    "transforms.steps.map": MapModel,
+    "transforms.steps.regex": RegexModel,
     "": PolicyModel,
 }
 
@@ -60,7 +81,7 @@ def _wrong_start(root: Node) -> Diagnostic | None:
 def _diagnostics(root: Node, error: ValidationError) -> Iterator[Diagnostic]:
     found_errors = error.errors(include_url=False, include_context=False, include_input=False)
     misspelt = {
-        (*e["loc"][:-1], nearest(str(e["loc"][-1]), tuple(_find(root, e["loc"])[2].model_fields)))
+        (*e["loc"][:-1], nearest(str(e["loc"][-1]), tuple(_fields(_find(root, e["loc"])[2]))))
         for e in found_errors
         if e["type"] == "extra_forbidden"
     }
@@ -89,7 +110,7 @@ def _find(root: Node, loc: tuple[int | str, ...]) -> tuple[Node, str, type[BaseM
         elif isinstance(node, Mapping) and str(step) in node.entries:
             node = node.entries[str(step)][1]
             path = f"{path}.{step}" if path else str(step)
-            model = _MODELS.get(path, model)
+            model = _MODELS.get(_PLACE.sub("", path), model)
         elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
             node = node.items[step]
             path = f"{path}[{step + 1}]"
@@ -103,7 +124,7 @@ def _missing(node: Node, path: str, leaf: str, model: type[BaseModel]) -> Diagno
 
 
 def _unknown_key(parent: Node, path: str, leaf: str, model: type[BaseModel]) -> Diagnostic:
-    known = tuple(model.model_fields)
+    known = tuple(_fields(model))
     meant = nearest(leaf, known)
     hint = f"Did you mean `{meant}`?" if meant else f"Known keys: {', '.join(known)}."
     message = f"unknown key `{leaf}`" + (f" in {path}" if path else "")
@@ -138,13 +159,19 @@ def _wrong_value(node: Node, path: str, description: str) -> Diagnostic:
 
 
 def _description(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    names = [step for step in loc if isinstance(step, str) and step in model.model_fields]
+    names = [step for step in loc if isinstance(step, str) and step in _fields(model)]
     if loc and isinstance(loc[-1], int):  # an item of a list
         return _ITEMS.get(names[-1] if names else "", "a group of keys")
     if not names:
-        names, model = [step for step in loc if isinstance(step, str)], PolicyModel
-    field = model.model_fields.get(names[-1]) if names else None
+        names = [step for step in loc if isinstance(step, str)]
+        model = _MODELS.get(".".join(names[:-1]), PolicyModel)
+    field = _fields(model).get(names[-1]) if names else None
     return (field.description if field else None) or ""
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields by the names that they have in a document."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _at(node: Node, message: str, hint: str = "") -> Diagnostic:
