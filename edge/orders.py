@@ -10,13 +10,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge.model import Destination, DicomDestination, FolderDestination
+from edge.model import Destination, DicomDestination, DicomWebDestination, FolderDestination, S3Destination
 from edge.run_dir import RunDir
 from edge.steps import transform_of
 
 FILE = "orders.json"
 LOOK_SECONDS = 0.5
-_KINDS: Mapping[str, type[Destination]] = {"dicom": DicomDestination, "folder": FolderDestination}
+_KINDS: Mapping[str, type[Destination]] = {
+    "dicom": DicomDestination,
+    "folder": FolderDestination,
+    "dicomweb": DicomWebDestination,
+    "s3": S3Destination,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import shutil
 import threading
@@ -12,16 +11,15 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.buffer.part10 import FileMeta, encode_meta
-from edge.buffer.seal import PREAMBLE_LENGTH
 from edge.buffer.spool import Spool
 from edge.durable import sync_directory
 from edge.errors import EdgeError
 from edge.forward.base import Accepted, DestinationDown, Outcome, Settle, TryLater
+from edge.forward.part10_file import head_of
 from edge.forward.rendition import Rendition, open_rendition, unreadable
-from edge.model import AssociationFacts, ClaimedDelivery, FolderDestination
+from edge.key_template import names_of
+from edge.model import ClaimedDelivery, FolderDestination
 
-_SAFE_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _CHUNK = 1 << 20
 _FOLDERS_REMEMBERED = 10_000
 _WHOLE_MOUNT = frozenset(
@@ -36,7 +34,7 @@ _naming = threading.Lock()
 
 
 class FolderForwarder:
-    """Writes `StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm` below the destination's path.
+    """Writes below the destination's path, under the name that its template gives.
 
     A UID that is no UID is replaced by our own id, so nothing that a peer sent can leave the folder. The file of
     another object with the same UID is never overwritten: the newcomer gets our id behind its name.
@@ -44,6 +42,7 @@ class FolderForwarder:
 
     def __init__(self, destination: FolderDestination, spool: Spool) -> None:
         self._root, self._spool, self._transforms = Path(destination.path), spool, destination.transforms
+        self._template = destination.template
         self._durable_folders: set[Path] = set()
 
     def deliver(self, deliveries: Sequence[ClaimedDelivery], settle: Settle) -> None:
@@ -83,15 +82,20 @@ class FolderForwarder:
 
     def _write(self, delivery: ClaimedDelivery, proven: Rendition, checksum: int) -> str:
         own_id = delivery.sealed.instance_id
-        study, series = _name(proven.study_instance_uid, "no-study"), _name(proven.series_instance_uid, "no-series")
-        folder = self._root / study / series
+        names = names_of(
+            self._template,
+            study=proven.study_instance_uid,
+            series=proven.series_instance_uid,
+            instance=proven.sop_instance_uid,
+            own_id=own_id,
+        )
+        folder = (self._root / names[0]).parent
         self._make_folders(folder)
         if delivery.attempts > 1:
             for left in folder.glob(f".{own_id}.*.part"):
                 left.unlink(missing_ok=True)
-        plain = _name(proven.sop_instance_uid, own_id)
-        for name in (plain, f"{plain}_{own_id}"):
-            target = folder / f"{name}.dcm"
+        for name in names:
+            target = self._root / name
             if not os.path.lexists(target) and self._write_new(delivery, target):
                 return ""
             if _holds(target, proven.length, checksum):
@@ -104,7 +108,7 @@ class FolderForwarder:
         aside = target.with_name(f".{delivery.sealed.instance_id}.{secrets.token_hex(8)}.part")
         try:
             with aside.open("xb") as out, open_rendition(self._spool, delivery, self._transforms) as rendition:
-                out.write(bytes(PREAMBLE_LENGTH) + encode_meta(_meta(rendition, delivery.sealed.facts)))
+                out.write(head_of(rendition, delivery.sealed.facts))
                 shutil.copyfileobj(rendition, out, _CHUNK)
                 out.flush()
                 os.fsync(out.fileno())
@@ -119,8 +123,10 @@ class FolderForwarder:
         folder.mkdir(parents=True, exist_ok=True)
         if folder in self._durable_folders:
             return
-        for holder in (folder.parent, self._root):
-            sync_directory(holder)
+        made = folder
+        while made != self._root:
+            made = made.parent
+            sync_directory(made)
         if len(self._durable_folders) >= _FOLDERS_REMEMBERED:
             self._durable_folders.clear()
         self._durable_folders.add(folder)
@@ -156,19 +162,6 @@ def _sync(target: Path) -> None:
     with target.open("rb") as stream:
         os.fsync(stream.fileno())
     sync_directory(target.parent)
-
-
-def _name(uid: str, otherwise: str) -> str:
-    return uid if len(uid) <= 64 and _SAFE_UID.fullmatch(uid) else otherwise
-
-
-def _meta(rendition: Rendition, facts: AssociationFacts) -> FileMeta:
-    return FileMeta(
-        sop_class_uid=rendition.sop_class_uid,
-        sop_instance_uid=rendition.sop_instance_uid,
-        transfer_syntax_uid=rendition.transfer_syntax_uid,
-        facts=facts,
-    )
 
 
 def _holds(target: Path, length: int, checksum: int) -> bool:

@@ -83,7 +83,7 @@ class Lanes:
     def _start(self, destination: Destination) -> Lane:
         lane = Lane(
             destination.name,
-            forwarder_for(destination, self._buffer.spool),
+            forwarder_for(destination, self._buffer.spool, self._settings.data_dir),
             self._buffer,
             self._health,
             Backoff(cap=self._settings.retry_cap_seconds),

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from edge.buffer.spool import Spool
 from edge.forward.base import Forwarder
+from edge.forward.credentials import Credentials
 from edge.forward.cstore import CStoreForwarder
 from edge.forward.folder import FolderForwarder
-from edge.model import Destination, DicomDestination, FolderDestination
+from edge.model import Destination, DicomDestination, DicomWebDestination, FolderDestination, S3Destination
 
 
-def forwarder_for(destination: Destination, spool: Spool) -> Forwarder:
-    """The forwarder of this destination."""
+def forwarder_for(destination: Destination, spool: Spool, data_dir: Path) -> Forwarder:
+    """The forwarder of this destination. A library that few nodes need is loaded by those that do."""
     match destination:
         case DicomDestination():
             return CStoreForwarder(destination, spool)
         case FolderDestination():
             return FolderForwarder(destination, spool)
+        case DicomWebDestination():
+            from edge.forward.dicomweb import DicomWebForwarder
+
+            return DicomWebForwarder(destination, spool, Credentials(data_dir))
+        case S3Destination():
+            from edge.forward.s3 import S3Forwarder
+
+            return S3Forwarder(destination, spool, Credentials(data_dir))

@@ -32,7 +32,7 @@ def send(port: int, files: list[Path], data_dir: Path) -> int:
             open_.discard(delivery.delivery_id)
 
     destination = DicomDestination(name="sink", host=LOOPBACK, port=port, ae_title=AE_TITLE)
-    forwarder = forwarder_for(destination, buffer.spool)
+    forwarder = forwarder_for(destination, buffer.spool, data_dir)
     forwarder.deliver(claimed, settle)
     forwarder.close()
     buffer.close()
