@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Literal
 
 from edge.errors import Diagnostic
-from edge.model import Destination, DicomDestination, FolderDestination, Priority
+from edge.model import Priority
 from edge.policy.cel import Condition, DoesNotCompile, compile_condition
+from edge.policy.meaning_destinations import check_destination, destination_of
 from edge.policy.meaning_transforms import Transforms
 from edge.policy.model import DEFAULT_SHARE, Policy, Privacy, Route
 from edge.policy.place import place_in_file
-from edge.policy.schema import DicomDestinationModel, PolicyModel, PrivacyModel, RouteModel
+from edge.policy.schema import PolicyModel, PrivacyModel, RouteModel
 from edge.policy.wording import explain, nearest
 from edge.policy.yaml_text import Mapping, Node, Scalar, Sequence
 from edge.vocabulary import ATTRIBUTES
@@ -38,10 +40,14 @@ class Meaning:
         routes = tuple(self._route(i, route) for i, route in enumerate(self._model.routes))
         self._warn_unused()
         self._warn_identical()
+        for index, model in enumerate(self._model.destinations):
+            check_destination(
+                model, partial(self._say_inside, "error", index), partial(self._say_inside, "warning", index)
+            )
         transforms = Transforms(self._model.transforms, _Report(self))
         self._unique("transforms", [t.name for t in self._model.transforms])
         destinations = tuple(
-            replace(_destination(d), transforms=transforms.of(d.transforms, ("destinations", n, "transforms")))
+            replace(destination_of(d), transforms=transforms.of(d.transforms, ("destinations", n, "transforms")))
             for n, d in enumerate(self._model.destinations)
         )
         transforms.warn_unused()
@@ -168,6 +174,16 @@ class Meaning:
         node = _find(self._root, path)
         self._add("warning", node.line, node.column, message, hint)
 
+    def _say_inside(
+        self, severity: Literal["error", "warning"], index: int, key: str, column: int, message: str, hint: str
+    ) -> None:
+        """Point into the value of a destination's key."""
+        node = _find(self._root, ("destinations", index, key))
+        line, place = node.line, node.column
+        if isinstance(node, Scalar):
+            line, place = place_in_file(self._text, node, 1, column)
+        self._add(severity, line, place, message, hint)
+
     def _add(self, severity: Literal["error", "warning"], line: int, column: int, message: str, hint: str) -> None:
         self.diagnostics.append(Diagnostic(severity=severity, line=line, column=column, message=message, hint=hint))
 
@@ -191,16 +207,3 @@ def _find(root: Node, path: tuple[str | int, ...]) -> Node:
 
 def _known(what: str, names: list[str]) -> str:
     return f"Known {what}: {', '.join(names)}." if names else f"The document has no {what}."
-
-
-def _destination(model: object) -> Destination:
-    if isinstance(model, DicomDestinationModel):
-        return DicomDestination(
-            name=model.name,
-            host=model.host,
-            port=model.port,
-            ae_title=model.ae_title,
-            calling_ae_title=model.calling_ae_title,
-            associations=model.associations,
-        )
-    return FolderDestination(name=getattr(model, "name", ""), path=getattr(model, "path", ""))

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge.model import DEFAULT_TEMPLATE
+from edge.policy.schema_destinations import KINDS, DicomWebDestinationModel, S3DestinationModel, Template
 from edge.policy.schema_names import Name
 from edge.policy.schema_transforms import TransformModel, TransformNames
 from edge.vocabulary import ATTRIBUTES
@@ -43,7 +45,7 @@ class DicomDestinationModel(_Strict):
     """A peer that takes C-STORE."""
 
     name: Name
-    kind: Literal["dicom"] = Field(description="`dicom` or `folder`")
+    kind: Literal["dicom"] = Field(description=KINDS)
     ae_title: AeTitle
     host: str = Field(pattern=r"^[^\s/@]{1,253}$", description="a host name or an IP address, without port or slashes")
     port: int = Field(ge=1, le=65535, description="a port number from 1 to 65535")
@@ -58,8 +60,9 @@ class FolderDestinationModel(_Strict):
     """A mounted folder that takes Part 10 files."""
 
     name: Name
-    kind: Literal["folder"] = Field(description="`dicom` or `folder`")
+    kind: Literal["folder"] = Field(description=KINDS)
     path: str = Field(pattern=r"^/[^\x00]{0,4000}$", description="an absolute path, beginning with /")
+    template: Template = DEFAULT_TEMPLATE
     transforms: TransformNames = Field(default_factory=list)
 
 
@@ -99,7 +102,10 @@ class PrivacyModel(_Strict):
     )
 
 
-DestinationModel = Annotated[DicomDestinationModel | FolderDestinationModel, Field(discriminator="kind")]
+DestinationModel = Annotated[
+    DicomDestinationModel | FolderDestinationModel | DicomWebDestinationModel | S3DestinationModel,
+    Field(discriminator="kind"),
+]
 
 
 class PolicyModel(_Strict):

@@ -18,6 +18,7 @@ from edge.policy.schema import (
     RetentionModel,
     RouteModel,
 )
+from edge.policy.schema_destinations import KINDS, DicomWebDestinationModel, S3DestinationModel
 from edge.policy.schema_transforms import (
     CopyModel,
     MapModel,
@@ -38,10 +39,12 @@ _ITEMS = {
     "remove_private": "a text, the name of a creator",
 }
 _PLACE = re.compile(r"\[[0-9]+\]")
-_KINDS = ("dicom", "folder")
+_KINDS = ("dicom", "folder", "dicomweb", "s3")
 _MODELS: dict[str, type[BaseModel]] = {
     "dicom": DicomDestinationModel,
     "folder": FolderDestinationModel,
+    "dicomweb": DicomWebDestinationModel,
+    "s3": S3DestinationModel,
     "routes": RouteModel,
     "retention": RetentionModel,
     "privacy": PrivacyModel,
@@ -137,9 +140,9 @@ def _unknown_kind(node: Node) -> Diagnostic:
         value = node.entries["kind"][1]
         written = value.text if isinstance(value, Scalar) else value.reads_as
         meant = nearest(written, _KINDS)
-        hint = f"Did you mean `{meant}`?" if meant else "It must be `dicom` or `folder`."
+        hint = f"Did you mean `{meant}`?" if meant else f"It must be {KINDS}."
         return _at(value, f"unknown kind of destination `{written}`", hint)
-    return _at(node, "`kind` is missing in this destination", "It must be `dicom` or `folder`.")
+    return _at(node, "`kind` is missing in this destination", f"It must be {KINDS}.")
 
 
 def _wrong_value(node: Node, path: str, description: str) -> Diagnostic:
