@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Skerry needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 1; }
 
-programs="dcmtk mosquitto haproxy postgresql orthanc strace"
+programs="dcmtk mosquitto haproxy postgresql orthanc orthanc-dicomweb strace"
 missing=()
 for program in $programs; do
   dpkg-query -W -f='${Status}' "$program" 2>/dev/null | grep -q 'ok installed' || missing+=("$program")

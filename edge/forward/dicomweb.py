@@ -68,10 +68,8 @@ class DicomWebForwarder:
 
     def _post(self, client: httpx2.Client, rendition: Rendition, delivery: ClaimedDelivery) -> StowAnswer:
         boundary = f"skerry-{secrets.token_hex(16)}"
-        before = (
-            f"--{boundary}\r\nContent-Type: application/dicom; "
-            f"transfer-syntax={rendition.transfer_syntax_uid}\r\n\r\n".encode("ascii", "replace")
-        )
+        # Without the parameter that PS3.18 allows here: Orthanc 1.10 passes over parts that have it.
+        before = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
         after = f"\r\n--{boundary}--\r\n".encode()
         head = head_of(rendition, delivery.sealed.facts)
 

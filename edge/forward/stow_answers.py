@@ -77,8 +77,10 @@ def _wish(answer: StowAnswer) -> str:
 def _told(body: bytes, uid: str, attempts: int) -> Outcome | None:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
+    if isinstance(document, list) and len(document) == 1:  # some services put the data set into a list
+        document = document[0]
     for item in _items(document, _FAILED):
         if _first(item, _UID) in (uid, None):
             reason = _first(item, _FAILURE_REASON)
@@ -91,15 +93,23 @@ def _told(body: bytes, uid: str, attempts: int) -> Outcome | None:
             if isinstance(warning, int) and warning:
                 return Accepted(status=warning & 0xFFFF, note=f"taken with warning 0x{warning & 0xFFFF:04X}")
             return Accepted()
-    return None
+    return None if _silent(document) else _nothing_stored()
+
+
+def _silent(document: object) -> bool:
+    """Whether it says nothing of instances, or speaks of one under a UID that the service gave it."""
+    lists = any(_element(document, tag) is not None for tag in (_FAILED, _REFERENCED))
+    return not lists or any(True for _item in _items(document, _REFERENCED))
+
+
+def _nothing_stored() -> Outcome:
+    """Orthanc answers 200 with empty lists when it has passed over a part."""
+    return Refused(reason="the destination answered without an error and lists no instance as stored")
 
 
 def _items(document: object, tag: str) -> Iterator[dict[str, object]]:
-    """The items of a sequence in DICOM JSON (PS3.18 Annex F); some services put the data set into a list."""
-    if isinstance(document, list) and len(document) == 1:
-        document = document[0]
-    values = _values(document, tag)
-    yield from (item for item in values if isinstance(item, dict))
+    """The items of a sequence in DICOM JSON (PS3.18 Annex F)."""
+    yield from (item for item in _values(document, tag) if isinstance(item, dict))
 
 
 def _first(item: object, tag: str) -> object:
@@ -108,6 +118,11 @@ def _first(item: object, tag: str) -> object:
 
 
 def _values(holder: object, tag: str) -> list[object]:
-    element = holder.get(tag) if isinstance(holder, dict) else None
-    values = element.get("Value") if isinstance(element, dict) else None
+    element = _element(holder, tag)
+    values = element.get("Value") if element is not None else None
     return values if isinstance(values, list) else []
+
+
+def _element(holder: object, tag: str) -> dict[str, object] | None:
+    element = holder.get(tag) if isinstance(holder, dict) else None
+    return element if isinstance(element, dict) else None

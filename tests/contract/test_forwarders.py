@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,14 +13,21 @@ from pynetdicom import AE
 
 from edge.buffer.spool import Spool
 from edge.buffer.store import Buffer
+from edge.durable import write_durably
 from edge.forward.base import Accepted, DestinationDown, Forwarder, Outcome, Refused, TryLater
+from edge.forward.credentials import Credentials
 from edge.forward.cstore import CStoreForwarder
+from edge.forward.dicomweb import DicomWebForwarder
 from edge.forward.folder import FolderForwarder
-from edge.model import ClaimedDelivery, DicomDestination, FolderDestination
+from edge.forward.s3 import S3Forwarder
+from edge.model import ClaimedDelivery, DicomDestination, DicomWebDestination, FolderDestination, S3Destination
 from provisioning.local.dataset import read_part10
 from provisioning.local.ports import free_port
 from provisioning.local.storescp import StoreScp
 from tests.edge_samples import CT, data_set, routed, take
+from tests.object_store import BUCKET, KEYS, ObjectStore
+from tests.orthanc import PASSWORD, PLUGIN, USER, Orthanc
+from tests.real_programs import require, require_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +68,41 @@ def _folder_rig(tmp_path: Path, spool: Spool) -> Iterator[Rig]:
     )
 
 
+def _credentials(tmp_path: Path, **content: str) -> Credentials:
+    folder = tmp_path / "node" / "credentials"
+    folder.mkdir(mode=0o700)
+    write_durably(folder / "peer", json.dumps(content).encode(), mode=0o600)
+    return Credentials(tmp_path / "node")
+
+
+def _dicomweb_rig(tmp_path: Path, spool: Spool) -> Iterator[Rig]:
+    require("Orthanc")
+    require_file(PLUGIN, package="orthanc-dicomweb")
+    with Orthanc(tmp_path / "orthanc") as service:
+        credentials = _credentials(tmp_path, username=USER, password=PASSWORD)
+        destination = DicomWebDestination(name="d", url=service.url, credentials="peer")
+        yield Rig(
+            forwarder=DicomWebForwarder(destination, spool, credentials),
+            received=service.received,
+            take_away=lambda: (service.stop(), None)[1],
+            bring_back=service.start,
+        )
+
+
+def _s3_rig(tmp_path: Path, spool: Spool) -> Iterator[Rig]:
+    with ObjectStore(tmp_path / "moto") as store:
+        destination = S3Destination(name="d", bucket=BUCKET, endpoint=store.url, credentials="peer")
+        yield Rig(
+            forwarder=S3Forwarder(destination, spool, _credentials(tmp_path, **KEYS)),
+            received=store.received,
+            take_away=lambda: (store.stop(), None)[1],
+            bring_back=store.start,
+        )
+
+
+_RIGS = {"dicom": _pacs_rig, "folder": _folder_rig, "dicomweb": _dicomweb_rig, "s3": _s3_rig}
+
+
 @pytest.fixture
 def buffer(tmp_path: Path) -> Iterator[Buffer]:
     opened = Buffer(tmp_path / "node")
@@ -67,10 +110,13 @@ def buffer(tmp_path: Path) -> Iterator[Buffer]:
     opened.close()
 
 
-@pytest.fixture(params=["dicom", "folder"])
+@pytest.fixture(params=list(_RIGS))
 def rig(request: pytest.FixtureRequest, tmp_path: Path, buffer: Buffer) -> Iterator[Rig]:
-    make = _pacs_rig if request.param == "dicom" else _folder_rig
-    yield from make(tmp_path, buffer.spool)
+    rigs = _RIGS[request.param](tmp_path, buffer.spool)
+    made = next(rigs)
+    yield made
+    made.forwarder.close()
+    next(rigs, None)
 
 
 def _queue(buffer: Buffer, *uids: str, content: bytes | None = None) -> list[ClaimedDelivery]:
