@@ -28,7 +28,7 @@ from edge.model import ClaimedDelivery
 from edge.steps import Transform
 from edge.transfer_syntaxes import DEFLATED
 from edge.transform.apply import apply, coding_of
-from edge.transform.failure import TransformFailed
+from edge.transform.failure import Impossible, TransformFailed
 
 _CHUNK = 1 << 20
 
@@ -102,8 +102,10 @@ def open_rendition(spool: Spool, delivery: ClaimedDelivery, transforms: Sequence
         spliced: Readable = Splice(original, result.pieces)
         if is_deflated:
             spliced = deflated(spliced, spool.data_dir)
-    except BaseException:
+    except BaseException as error:
         original.close()
+        if isinstance(error, Impossible):
+            raise TransformFailed(f"transform `{transforms[0].name}`: {error}") from None
         raise
     rendition = Rendition(spliced, delivery)
     if result.sop_instance_uid is not None:
@@ -119,7 +121,7 @@ def _key(spool: Spool) -> bytes:
     try:
         return (spool.data_dir / PSEUDONYM_KEY).read_bytes()
     except FileNotFoundError:
-        raise TransformFailed("the site's pseudonym key is not there, so nothing can be hashed") from None
+        raise Impossible("the site's pseudonym key is not there, so nothing can be hashed") from None
 
 
 def unreadable(error: EdgeError | OSError) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import zlib
@@ -10,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
-from edge.transform.failure import TransformFailed
+from edge.errors import SealBroken
+from edge.transform.failure import Impossible
 from edge.transform.writing import Piece, size
 
 _CHUNK = 1 << 20
@@ -47,7 +49,7 @@ class SpoolOrigin:
             self._at, self._window = at, self._original.look(at, max(size, _WINDOW))
         found = self._window[at - self._at : at - self._at + size]
         if len(found) < size:
-            raise TransformFailed("the spool file is shorter than it should be")
+            raise SealBroken("the spool file is shorter than it should be")
         return found
 
 
@@ -117,7 +119,7 @@ class Aside:
         while done < wanted:
             count = os.preadv(self._file.fileno(), [room[done:wanted]], self._at)
             if not count:
-                raise TransformFailed("the file that was set aside is shorter than it should be")
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
             done, self._at = done + count, self._at + count
         self.left -= done
         return done
@@ -151,14 +153,14 @@ def _inflate(packed: Readable, file: IO[bytes]) -> None:
             try:
                 plain = inflate.decompress(waiting, _CHUNK)
             except zlib.error:
-                raise TransformFailed("the deflated data set cannot be inflated") from None
+                raise Impossible("the deflated data set cannot be inflated") from None
             waiting, length = inflate.unconsumed_tail, length + len(plain)
             if length > MAX_INFLATED:
-                raise TransformFailed(f"the deflated data set is larger than {MAX_INFLATED >> 30} GiB")
+                raise Impossible(f"the deflated data set is larger than {MAX_INFLATED >> 30} GiB")
             file.write(plain)
     file.write(inflate.flush())
     if not inflate.eof:
-        raise TransformFailed("the deflated data set has no end")
+        raise Impossible("the deflated data set has no end")
     file.flush()
 
 

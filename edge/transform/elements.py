@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 
 from pydicom.datadict import dictionary_VR, private_dictionary_VR
@@ -232,12 +231,7 @@ class BytesOrigin:
     """Bytes in memory."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    @cached_property
-    def length(self) -> int:
-        """How many there are."""
-        return len(self._data)
+        self._data, self.length = data, len(data)
 
     def read(self, at: int, size: int, /) -> bytes:
         """See `Origin.read`."""

@@ -38,6 +38,13 @@ class Subject:
         """The texts of its top level."""
         return Texts(self.reader, self.level)
 
+    def one(self, tag: int) -> Element | None:
+        """The element of the top level. Raises Impossible when there are several: which one counts is not known."""
+        found = [one for one in self.level.elements if one.tag == tag]
+        if len(found) > 1:
+            raise Impossible("it stands there more than once", tag)
+        return found[0] if found else None
+
     def everywhere(self) -> Iterator[Texts]:
         """The texts of every level, the outermost first; each by the character set in force there."""
         yield from _walk(self.top(), 0)
@@ -71,7 +78,7 @@ def _remove(step: Step, subject: Subject) -> None:
 
 def _copy(step: Step, subject: Subject) -> None:
     texts = subject.top()
-    source = subject.level.find(step.tag)
+    source = subject.one(step.tag)
     values = texts.read(source) if source is not None else []
     if any(values):
         texts.put(step.to, vr_of(step.to), values, subject.level.coding)
@@ -99,7 +106,7 @@ def _map(step: Step, subject: Subject) -> None:
             raise Impossible("its value is not in the table", step.tag)
         elif step.otherwise != "remove":
             values.append(step.value if step.otherwise == "set" else value)
-    element = subject.level.find(step.tag)
+    element = subject.one(step.tag)
     if element is None and any(values):
         vr = vr_of(step.tag)
         texts.put(step.tag, vr, values, subject.level.coding)
@@ -197,7 +204,7 @@ def _values(texts: Texts, tag: int) -> list[str]:
 
 def _each(tag: int, subject: Subject, change: Callable[[str], str]) -> None:
     """Change every value that is there and not empty; nothing is written when none becomes another."""
-    element, texts = subject.level.find(tag), subject.top()
+    element, texts = subject.one(tag), subject.top()
     if element is None:
         return
     if texts.vr(element) not in TEXTS:
