@@ -83,11 +83,14 @@ class Deliveries:
             run(connection, "elapse_backoff", destination=destination, now=moment, absurd=absurd)
             until = to_microseconds(now + LEASE)
             return claims.claim_due(
-                connection, destination=destination, limit=limit, oldest=oldest, now=moment, lease_until=until
+                connection, self._turns, destination=destination, limit=limit, now=moment, lease_until=until
             )
 
-        oldest = self._turns.of_the_oldest(destination, limit)
         return self._writer.write(claim_due)
+
+    def not_sent(self, destination: str, count: int) -> None:
+        """So many of what was claimed here go back untried: nobody was passed over for them."""
+        self._turns.given_back(destination, count)
 
     def most_urgent(self, destination: str) -> Priority | None:
         """The highest priority of what waits for a destination and could be claimed now."""

@@ -12,11 +12,12 @@ SELECT EXISTS (SELECT 1 FROM delivery WHERE destination = :destination AND state
 UPDATE delivery SET state = 'due', changed_at = :now
 WHERE destination = :destination AND state = 'retry_wait' AND (not_before <= :now OR not_before > :absurd);
 
--- claim: the most urgent and then oldest due deliveries of one destination, under a lease; what failed before goes
--- behind what is new of the same priority
+-- claim: the oldest of the most urgent due deliveries of one destination, under a lease; what failed before goes behind
+-- what is new. Only of one priority, so that nothing less urgent is sent beside it over another association.
 UPDATE delivery SET state = 'sending', attempts = attempts + 1, lease_until = :lease_until, changed_at = :now
 WHERE id IN (SELECT id FROM delivery WHERE destination = :destination AND state = 'due'
-             ORDER BY priority, attempts, id LIMIT :limit)
+               AND priority = (SELECT min(priority) FROM delivery WHERE destination = :destination AND state = 'due')
+             ORDER BY attempts, id LIMIT :limit)
 RETURNING id, priority;
 
 -- claim_oldest: those that wait longest, whatever their priority; looks at no more than the first few of each
@@ -33,6 +34,9 @@ WHERE id IN (
                    ORDER BY attempts, id LIMIT :limit))
   ORDER BY id LIMIT :limit)
 RETURNING id, priority;
+
+-- least_urgent: the lowest priority that is due, if any
+SELECT max(priority) AS priority FROM delivery WHERE destination = :destination AND state = 'due';
 
 -- most_urgent: the best priority of what a claim would find, if any
 SELECT min(priority) AS priority FROM (

@@ -120,6 +120,7 @@ class Holding:
 
     def give_back(self) -> None:
         """Put everything that is still held back into the queue, as if it had never been claimed."""
+        self._buffer.not_sent(self._name, len(self._held))
         self._owed.extend((one, None) for one in self._held.values())
         self._held = {}
         self.pay_what_can_be_paid()

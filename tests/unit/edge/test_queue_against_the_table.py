@@ -83,14 +83,13 @@ class Queue(RuleBasedStateMachine):
         order = self._order(place)
         stored = [order[one.delivery_id] for one in claimed]
         turned = [one for one, (priority, *_rest) in zip(claimed, stored, strict=True) if one.priority != priority]
-        assert len(turned) <= 2  # those whose turn came by age
+        assert len(turned) <= 2  # those whose turn has come by age
         assert all(one.priority is Priority.STAT for one in turned)
         usual = stored[len(turned) :]
         assert usual == sorted(usual)
         left = [key for number, key in order.items() if self._states()[number] is DeliveryState.DUE]
-        if usual and len(claimed) > len(turned):
-            assert not left or usual[-1] < min(left) or usual[-1][0] <= min(left)[0]
-        assert len(claimed) == limit or not left
+        assert not left or not usual or usual[-1][0] <= min(left)[0]  # nothing more urgent was left behind
+        assert bool(claimed) or not left
         self.held += claimed
         self._follow({DeliveryEvent.BACKOFF_ELAPSED, DeliveryEvent.CLAIMED})
 
