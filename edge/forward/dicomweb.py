@@ -101,8 +101,8 @@ class DicomWebForwarder:
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol) as error:
             raise self._unreachable(error) from error
         except httpx2.HTTPError as error:
-            self._sockets.raise_when_cut()
             words = "it said nothing for too long" if isinstance(error, httpx2.TimeoutException) else "it hung up"
+            words = "we were told to stop" if self._sockets.is_cut else words
             raise _BrokeOff(words, hint="Look at the log of the service.") from error
 
     def _unreachable(self, error: Exception) -> DestinationDown:
@@ -189,6 +189,11 @@ class _Sockets:
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
                 except OSError:
                     return  # it is over already
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing may begin any more."""
+        return self._cut
 
     def raise_when_cut(self) -> None:
         """No request begins any more after a cut."""
