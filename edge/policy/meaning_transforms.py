@@ -78,6 +78,9 @@ class Transforms:
         if kind == "charset":
             return Step(kind=kind)
         if kind == "remove_private":
+            if body is False:
+                self._report.error(path, "`remove_private: false` does nothing", "Leave the step out.")
+                return None
             return Step(kind=kind, keep=() if body is True else tuple(body))
         if kind == "copy":
             return self._copy(path, body.from_, body.to)

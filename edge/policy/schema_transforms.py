@@ -67,7 +67,7 @@ class StepModel(Strict):
     regex: RegexModel | None = Field(default=None, description="a group of keys: tag, pattern, replace")
     prefix: SetModel | None = Field(default=None, description="a group of keys: tag and value")
     charset: Literal["utf-8"] | None = Field(default=None, description="`utf-8`")
-    remove_private: Literal[True] | list[str] | None = Field(
+    remove_private: bool | list[str] | None = Field(
         default=None, description="`true`, or a list of the creators whose attributes stay"
     )
 
