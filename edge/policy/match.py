@@ -5,11 +5,48 @@ from __future__ import annotations
 from edge.model import AssociationFacts, Decision, Priority, RouteOutcome, TagSet
 from edge.policy.cel import EvaluationFailed
 from edge.policy.model import Policy, Route
+from edge.vocabulary import ATTRIBUTES
 
 MOST_REMEMBERED = 2048
 """Outcomes kept, with the values that they followed from: what a rule reads is mostly the same all through a series."""
+MOST_DECISIONS = 512
+"""Whole decisions kept of one policy; each may hold an outcome for every one of its routes."""
+MOST_PLANS = 4
+"""Policies whose decisions are kept: the one in force, the next one, and one on trial."""
+
+
+class _Plan:
+    """What all rules of a policy read together, and the decisions that followed from it."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy  # held, so that its id is not given to another
+        used = [route.condition for route in policy.routes if route.condition is not None]
+        attributes = sorted({keyword for condition in used for keyword in (*condition.attributes, *condition.tested)})
+        self.plain = tuple(k for k in attributes if ATTRIBUTES[k].kind != "decimal")
+        self.decimal = tuple(k for k in attributes if ATTRIBUTES[k].kind == "decimal")
+        self.decided: dict[tuple[object, ...], Decision] = {}
+
+    def inputs(self, facts: AssociationFacts, tags: TagSet) -> tuple[object, ...]:
+        """All that the decision follows from."""
+        value = tags.values.get
+        return (
+            facts.calling_ae_title,
+            facts.called_ae_title,
+            facts.peer_address,
+            *[value(keyword) for keyword in self.plain],
+            # 0.0 and -0.0 are equal, and a rule can tell them apart: they are told apart by their text.
+            *[value(keyword) or repr(value(keyword)) for keyword in self.decimal],
+        )
+
 
 _remembered: dict[tuple[object, ...], RouteOutcome] = {}
+_plans: dict[int, _Plan] = {}
+
+
+def forget() -> None:
+    """Decide everything anew from now on."""
+    _remembered.clear()
+    _plans.clear()
 
 
 def decide(policy: Policy, facts: AssociationFacts, tags: TagSet) -> Decision:
@@ -18,8 +55,27 @@ def decide(policy: Policy, facts: AssociationFacts, tags: TagSet) -> Decision:
     May be called from several threads at once. Reasons name attributes, never their values.
     """
     # A value that could not be read gives another reason, so those instances are not for the memory.
-    odd = any(flag.startswith("undecodable:") for flag in tags.flags)
-    outcomes = tuple((_try if odd else _remember)(route, facts, tags) for route in policy.routes)
+    if tags.flags and any(flag.startswith("undecodable:") for flag in tags.flags):
+        return _combine(policy, tuple(_try(route, facts, tags) for route in policy.routes))
+    plan = _plans.get(id(policy)) or _plan(policy)
+    inputs = plan.inputs(facts, tags)
+    decision = plan.decided.get(inputs)
+    if decision is None:
+        if len(plan.decided) >= MOST_DECISIONS:
+            plan.decided.clear()
+        decision = _combine(policy, tuple(_remember(route, facts, tags) for route in policy.routes))
+        plan.decided[inputs] = decision
+    return decision
+
+
+def _plan(policy: Policy) -> _Plan:
+    if len(_plans) >= MOST_PLANS:
+        _plans.clear()
+    plan = _plans[id(policy)] = _Plan(policy)
+    return plan
+
+
+def _combine(policy: Policy, outcomes: tuple[RouteOutcome, ...]) -> Decision:
     wanted: dict[str, Priority] = {}
     for route, outcome in zip(policy.routes, outcomes, strict=True):
         if outcome.matched:

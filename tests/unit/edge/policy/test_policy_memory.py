@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.model import AssociationFacts, RouteOutcome, TagSet, TagValue
+from edge.model import AssociationFacts, Decision, TagSet, TagValue
 from edge.policy import match
 from edge.policy.document import load_policy
-from edge.policy.match import MOST_REMEMBERED, decide
+from edge.policy.match import MOST_DECISIONS, MOST_PLANS, MOST_REMEMBERED, decide
 
 POLICY = load_policy("""
 skerry: 1
@@ -40,9 +40,9 @@ given_facts = st.builds(
 )
 
 
-def anew(facts: AssociationFacts, tags: TagSet) -> tuple[RouteOutcome, ...]:
-    match._remembered.clear()
-    return decide(POLICY, facts, tags).outcomes
+def anew(facts: AssociationFacts, tags: TagSet) -> Decision:
+    """Plain evaluation, route by route, with no memory at all."""
+    return match._combine(POLICY, tuple(match._try(route, facts, tags) for route in POLICY.routes))
 
 
 @settings(max_examples=100, deadline=None)
@@ -52,9 +52,9 @@ def test_what_is_remembered_is_what_would_be_decided_anew(
 ) -> None:
     cases = [(facts, TagSet(values=values, flags=flags)) for facts, values, flags in instances]
     wanted = [anew(facts, tags) for facts, tags in cases]
-    match._remembered.clear()
+    match.forget()
     for _time in range(2):
-        assert [decide(POLICY, facts, tags).outcomes for facts, tags in cases] == wanted
+        assert [decide(POLICY, facts, tags) for facts, tags in cases] == wanted
 
 
 def test_two_zeros_that_a_rule_can_tell_apart_are_not_taken_for_one() -> None:
@@ -69,3 +69,11 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(2 * MOST_REMEMBERED):
         decide(POLICY, facts, TagSet(values={"SeriesNumber": number}))
     assert len(match._remembered) <= MOST_REMEMBERED
+    assert all(len(plan.decided) <= MOST_DECISIONS for plan in match._plans.values())
+
+
+def test_the_decisions_of_only_a_few_policies_are_kept_and_never_mixed_up() -> None:
+    facts = AssociationFacts(calling_ae_title="A", called_ae_title="B", peer_address="C")
+    labels = [f"1.{number}" for number in range(3 * MOST_PLANS)]
+    assert [decide(POLICY.labelled(label), facts, TagSet(values={})).policy for label in labels] == labels
+    assert len(match._plans) <= MOST_PLANS
