@@ -137,8 +137,8 @@ class S3Forwarder:
             answer = self._call(lambda: self._client.head_object(Bucket=self._destination.bucket, Key=key))
         except botocore.exceptions.ClientError as error:
             code, status = _code(error)
-            if code in _ABSENT or status in (403, 404):  # keys that may only write get 403; the write says more
-                return None
+            if code in _ABSENT or (400 <= status < 500 and status != 429):
+                return None  # keys that may only write get 403; and an answer to HEAD has no words, the write's has
             raise
         return str(answer.get("Metadata", {}).get(_DIGEST, "unknown"))
 
@@ -225,15 +225,17 @@ class S3Forwarder:
             max_pool_connections=1,
         )
         try:
-            return boto3.session.Session().client(
+            client = boto3.session.Session().client(
                 "s3",
                 endpoint_url=wanted.endpoint or None,
                 region_name=wanted.region or ("us-east-1" if wanted.endpoint else None),
                 config=config,
                 **keys,
             )
+            client.meta.events.register("before-call.s3", _stay)
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             raise DestinationDown("its settings cannot be used", hint="Check `endpoint` and `region`.") from error
+        return client
 
     def rest(self) -> None:
         """See `Forwarder.rest`: nothing has to be done."""
@@ -247,6 +249,11 @@ class S3Forwarder:
         if self._client is not None and not self._calls.is_cut:
             self._client.close()
         self._client = None
+
+
+def _stay(params: dict[str, Any], **_rest: object) -> None:
+    """Follow no redirection: botocore would, without end, where a server answers everything with one."""
+    params["context"].setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _described(wanted: _Object) -> dict[str, Any]:

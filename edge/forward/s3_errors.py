@@ -38,6 +38,8 @@ def outcome_of_error(code: str, status: int) -> Outcome:
         if key in _HINTS:
             words, hint = _HINTS[key]
             raise DestinationDown(f"{words} ({_plain(code)})", hint=hint)
+    if 300 <= status < 400:
+        raise DestinationDown(f"it lies elsewhere ({status})", hint="Check `endpoint` and `region`.")
     words = f"the destination answered {_plain(code)}"
     if code in _REFUSALS:
         return Refused(reason=f"{words}: {_REFUSALS[code]}", status=status)
