@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,18 +12,26 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
+from edge.buffer.spool import Spool
 from edge.buffer.store import Buffer
 from edge.data_dir import PSEUDONYM_KEY
+from edge.durable import write_durably
 from edge.forward.base import Accepted, Forwarder, Outcome, Refused
+from edge.forward.credentials import Credentials
 from edge.forward.cstore import CStoreForwarder
+from edge.forward.dicomweb import DicomWebForwarder
 from edge.forward.folder import FolderForwarder
 from edge.forward.rendition import open_rendition
-from edge.model import DicomDestination, FolderDestination
+from edge.forward.s3 import S3Forwarder
+from edge.model import DicomDestination, DicomWebDestination, FolderDestination, S3Destination
 from edge.steps import Step, Transform
 from edge.transform.apply import coding_of
 from provisioning.local.dataset import read_part10
 from provisioning.local.storescp import StoreScp
 from tests.edge_samples import EXPLICIT, data_set, routed, take
+from tests.object_store import BUCKET, KEYS, ObjectStore
+from tests.orthanc import PASSWORD, PLUGIN, USER, Orthanc
+from tests.real_programs import require, require_file
 from tests.transforming import read, step, written
 
 UID = "1.2.3.4"
@@ -46,30 +55,68 @@ def buffer(tmp_path: Path) -> Iterator[Buffer]:
     opened.close()
 
 
-@pytest.fixture(params=["dicom", "folder"])
-def rig(request: pytest.FixtureRequest, tmp_path: Path, buffer: Buffer) -> Iterator[Rig]:
-    if request.param == "folder":
-        folder = tmp_path / "archive"
-        folder.mkdir()
+def _folder(tmp_path: Path, spool: Spool) -> Iterator[Rig]:
+    folder = tmp_path / "archive"
+    folder.mkdir()
 
-        def files() -> dict[str, bytes]:
-            parts = [read_part10(path) for path in folder.rglob("*.dcm")]
-            return {part.sop_instance_uid: part.data_set for part in parts}
+    def received() -> dict[str, bytes]:
+        parts = [read_part10(path) for path in folder.rglob("*.dcm")]
+        return {part.sop_instance_uid: part.data_set for part in parts}
 
-        def writes(transforms: tuple[Transform, ...]) -> Forwarder:
-            return FolderForwarder(FolderDestination(name="d", path=str(folder), transforms=transforms), buffer.spool)
+    def forwarder(transforms: tuple[Transform, ...]) -> Forwarder:
+        return FolderForwarder(FolderDestination(name="d", path=str(folder), transforms=transforms), spool)
 
-        yield Rig(forwarder=writes, received=files)
-        return
+    yield Rig(forwarder=forwarder, received=received)
+
+
+def _pacs(tmp_path: Path, spool: Spool) -> Iterator[Rig]:
     with StoreScp(tmp_path / "pacs") as pacs:
 
-        def sends(transforms: tuple[Transform, ...]) -> Forwarder:
-            peer = DicomDestination(
-                name="d", host="127.0.0.1", port=pacs.port, ae_title=pacs.ae_title, transforms=transforms
-            )
-            return CStoreForwarder(peer, buffer.spool)
+        def forwarder(transforms: tuple[Transform, ...]) -> Forwarder:
+            port, title = pacs.port, pacs.ae_title
+            peer = DicomDestination(name="d", host="127.0.0.1", port=port, ae_title=title, transforms=transforms)
+            return CStoreForwarder(peer, spool)
 
-        yield Rig(forwarder=sends, received=lambda: {uid: part.data_set for uid, part in pacs.received().items()})
+        yield Rig(forwarder=forwarder, received=lambda: {uid: part.data_set for uid, part in pacs.received().items()})
+
+
+def _credentials(tmp_path: Path, **content: str) -> Credentials:
+    folder = tmp_path / "node" / "credentials"
+    folder.mkdir(mode=0o700)
+    write_durably(folder / "peer", json.dumps(content).encode(), mode=0o600)
+    return Credentials(tmp_path / "node")
+
+
+def _service(tmp_path: Path, spool: Spool) -> Iterator[Rig]:
+    require("Orthanc")
+    require_file(PLUGIN, package="orthanc-dicomweb")
+    with Orthanc(tmp_path / "orthanc") as service:
+        credentials = _credentials(tmp_path, username=USER, password=PASSWORD)
+
+        def forwarder(transforms: tuple[Transform, ...]) -> Forwarder:
+            peer = DicomWebDestination(name="d", url=service.url, credentials="peer", transforms=transforms)
+            return DicomWebForwarder(peer, spool, credentials)
+
+        yield Rig(forwarder=forwarder, received=service.received)
+
+
+def _bucket(tmp_path: Path, spool: Spool) -> Iterator[Rig]:
+    with ObjectStore(tmp_path / "moto") as store:
+        credentials = _credentials(tmp_path, **KEYS)
+
+        def forwarder(transforms: tuple[Transform, ...]) -> Forwarder:
+            peer = S3Destination(name="d", bucket=BUCKET, endpoint=store.url, credentials="peer", transforms=transforms)
+            return S3Forwarder(peer, spool, credentials)
+
+        yield Rig(forwarder=forwarder, received=store.received)
+
+
+_RIGS = {"dicom": _pacs, "folder": _folder, "dicomweb": _service, "s3": _bucket}
+
+
+@pytest.fixture(params=list(_RIGS))
+def rig(request: pytest.FixtureRequest, tmp_path: Path, buffer: Buffer) -> Iterator[Rig]:
+    yield from _RIGS[request.param](tmp_path, buffer.spool)
 
 
 def _transforms(*steps: Step) -> tuple[Transform, ...]:
@@ -218,7 +265,8 @@ def test_a_damaged_deflated_data_set_is_refused(rig: Rig, buffer: Buffer) -> Non
 def test_texts_in_another_character_set_arrive_as_utf_8(rig: Rig, buffer: Buffer) -> None:
     one = Dataset()
     one.SpecificCharacterSet, one.SOPClassUID, one.SOPInstanceUID = "ISO_IR 100", "1.2.840.10008.5.1.4.1.1.2", UID
-    one.PatientName, one.StudyInstanceUID = "Müller^Jörg", "1.2.3"
+    one.PatientName, one.PatientID = "Müller^Jörg", "P1"
+    one.StudyInstanceUID, one.SeriesInstanceUID = "1.2.3", "1.2.9.1"
     one.OtherPatientIDs = ["Ä", "Ö"]
     content = written(one, coding_of(EXPLICIT))
     _deliver(rig, buffer, _transforms(step("charset"), step("set", "InstitutionName", value="Łódź")), content)
