@@ -117,6 +117,16 @@ ORDER BY delivery.id LIMIT :limit;
 SELECT * FROM instance
 WHERE :uid IN (sop_instance_uid, study_instance_uid, series_instance_uid, instance_id) ORDER BY id;
 
+-- in_spool_under: what is still in the spool under a UID or an instance id, the newest first
+SELECT * FROM instance
+WHERE :uid IN (sop_instance_uid, study_instance_uid, series_instance_uid, instance_id)
+  AND released_at IS NULL AND vacated = 0 ORDER BY id DESC LIMIT :limit;
+
+-- in_spool_since: what is still in the spool, by page, with where it was sent (the plus keeps the order of the table)
+SELECT *, (SELECT json_group_array(destination) FROM delivery WHERE delivery.instance = instance.id) AS sent_to
+FROM instance
+WHERE id > :after AND +received_at >= :since AND released_at IS NULL AND vacated = 0 ORDER BY id LIMIT :limit;
+
 -- trace_deliveries: where each of those arrivals went
 SELECT instance, destination, state, priority, attempts, dimse_status, reason, changed_at, not_before
 FROM delivery WHERE instance IN (SELECT value FROM json_each(:instances)) ORDER BY id;

@@ -19,7 +19,7 @@ from edge.buffer.release import release_together
 from edge.buffer.seal import from_microseconds, to_microseconds
 from edge.buffer.turn import Turn
 from edge.errors import SettingsError, UnknownInstance
-from edge.model import BufferCounts, Priority
+from edge.model import BufferCounts, Priority, SealedInstance
 
 Record = dict[str, Any]
 _INTERNAL = (
@@ -37,6 +37,16 @@ class QueueFilter:
     destination: str | None = None
     state: str | None = None
     limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """An instance in the spool, and what was decided of it."""
+
+    sealed: SealedInstance
+    study_instance_uid: str
+    routed: bool
+    destinations: frozenset[str]
 
 
 class BufferView:
@@ -100,6 +110,30 @@ class BufferView:
         ids = json.dumps([row["id"] for row in found])
         deliveries = run(self._connection, "trace_deliveries", instances=ids)
         return [_traced(row, [one for one in deliveries if one["instance"] == row["id"]]) for row in found]
+
+    def held_under(self, uid: str, *, limit: int) -> list[SealedInstance]:
+        """What is still in the spool under a UID or an instance id, the newest first.
+
+        Raises:
+            UnknownInstance: nothing is held under it.
+        """
+        found = run(self._connection, "in_spool_under", uid=uid, limit=limit)
+        if not found:
+            raise UnknownInstance(f"nothing is held here under {uid}")
+        return [rows.sealed(row) for row in found]
+
+    def held_since(self, since: datetime) -> Iterator[Held]:
+        """Everything that is still in the spool and arrived since then; read in pages, so that it may be much."""
+        after, start = 0, to_microseconds(since)
+        while found := run(self._connection, "in_spool_since", after=after, since=start, limit=CHANGES_TOGETHER):
+            after = found[-1]["id"]
+            for row in found:
+                yield Held(
+                    sealed=rows.sealed(row),
+                    study_instance_uid=row["study_instance_uid"],
+                    routed=bool(row["policy"]),
+                    destinations=frozenset(json.loads(row["sent_to"])),
+                )
 
     def notes(self) -> dict[str, Record]:
         """The facts that the node wrote down last, each with its time."""

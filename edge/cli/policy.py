@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edge.cli import trial
+from edge.cli.documents import read_document
 from edge.cli.options import Json
 from edge.cli.words import counted
-from edge.errors import SettingsError
+
+__all__ = ["app", "read_document"]
 
 app = typer.Typer(help="Look at a policy document without running it.", no_args_is_help=True)
-
-
-def read_document(path: Path) -> str:
-    """The text of a policy file, or of standard input for `-`.
-
-    Raises:
-        SettingsError: it cannot be read as UTF-8 text.
-    """
-    try:
-        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}", hint="Give a file that is there.") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} cannot be read: {error}", hint="Give a UTF-8 text file.") from error
 
 
 @app.command("check")
@@ -53,6 +41,5 @@ def check(
     raise typer.Exit(1 if errors else 0)
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `check` a subcommand."""
+app.command("explain")(trial.explain)
+app.command("replay")(trial.replay)
