@@ -22,7 +22,7 @@ Template = Annotated[
     ),
 ]
 FileName = Annotated[
-    str,
+    str | None,
     Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="the name of a file in the node's credentials: 1 to 64 letters, digits, `.`, `_` or `-`",
@@ -39,8 +39,8 @@ class DicomWebDestinationModel(Strict):
         pattern=_URL,
         description="the service root, such as https://pacs.example/dicom-web, without user, question mark or #",
     )
-    credentials: FileName | None = None
-    ca: FileName | None = None
+    credentials: FileName = None
+    ca: FileName = None
     transforms: TransformNames = Field(default_factory=list)
 
 
@@ -60,5 +60,5 @@ class S3DestinationModel(Strict):
         default=None, pattern=r"^[a-z0-9-]{1,40}$", description="the name of a region, such as eu-central-1"
     )
     key: Template = DEFAULT_TEMPLATE
-    credentials: FileName | None = None
+    credentials: FileName = None
     transforms: TransformNames = Field(default_factory=list)
