@@ -12,6 +12,7 @@ from edge.errors import Diagnostic
 from edge.model import Priority
 from edge.policy.cel import Condition, DoesNotCompile, compile_condition
 from edge.policy.meaning_destinations import check_destination, destination_of
+from edge.policy.meaning_routes import check_routes
 from edge.policy.meaning_transforms import Transforms
 from edge.policy.model import DEFAULT_SHARE, Policy, Privacy, Route
 from edge.policy.place import place_in_file
@@ -40,6 +41,7 @@ class Meaning:
         routes = tuple(self._route(i, route) for i, route in enumerate(self._model.routes))
         self._warn_unused()
         self._warn_identical()
+        check_routes(routes, len(self._model.destinations), self._error, self._warn)
         for index, model in enumerate(self._model.destinations):
             check_destination(
                 model, partial(self._say_inside, "error", index), partial(self._say_inside, "warning", index)
