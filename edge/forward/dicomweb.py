@@ -119,7 +119,7 @@ class DicomWebForwarder:
             if wanted.credentials:
                 found = self._credentials.read(wanted.credentials, ("bearer_token",), ("username", "password"))
                 if "bearer_token" in found:
-                    headers["Authorization"] = f"Bearer {found['bearer_token']}"
+                    headers["Authorization"] = f"Bearer {_token(found['bearer_token'], wanted.credentials)}"
                 else:
                     auth = httpx2.BasicAuth(found["username"], found["password"])
             self._client = httpx2.Client(
@@ -199,6 +199,14 @@ class _Sockets:
         """No request begins any more after a cut."""
         if self._cut:
             raise DestinationDown("we were told to stop", hint="Nothing has to be done.")
+
+
+def _token(token: str, name: str) -> str:
+    if token.isascii() and token.isprintable() and " " not in token:
+        return token
+    raise DestinationDown(
+        f"the token in `{name}` cannot stand in a header", hint="Write it as it was given: ASCII, without spaces."
+    )
 
 
 def _answer(response: httpx2.Response) -> StowAnswer:

@@ -94,6 +94,17 @@ def test_a_user_and_a_token_travel_in_the_header_and_are_read_again_after_a_refu
     assert sent == [f"Basic {base64.b64encode(b'u:old').decode()}", "Bearer abc"]
 
 
+@pytest.mark.parametrize("token", ["abc\n", "a b", "gr\u00fcn"])
+def test_a_token_that_cannot_stand_in_a_header_is_said_and_not_shown(
+    buffer: Buffer, tmp_path: Path, service: Answering, token: str
+) -> None:
+    _secret(tmp_path, bearer_token=token)
+    with pytest.raises(DestinationDown, match="token in `peer`") as caught:
+        _deliver(_forwarder(buffer, tmp_path, service.url, credentials="peer"), _queue(buffer, "1.2.1"))
+    assert token not in f"{caught.value}{caught.value.hint}"
+    assert service.requests == []
+
+
 def test_credentials_that_are_missing_hold_everything_and_nothing_is_sent(
     buffer: Buffer, tmp_path: Path, service: Answering
 ) -> None:
