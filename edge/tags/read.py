@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import BinaryIO
 
-from edge.model import TagSet, TagValue
 from edge.charset import CharacterSets, Undecodable
+from edge.model import TagSet, TagValue
 from edge.tags.fast import scan
 from edge.tags.scan import RawValue, Walker
 from edge.tags.source import DeflatedSource, PlainSource, Unreadable

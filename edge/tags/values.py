@@ -6,8 +6,8 @@ import math
 import re
 import struct
 
-from edge.model import TagValue
 from edge.charset import CharacterSets, Undecodable
+from edge.model import TagValue
 from edge.tags.scan import RawValue
 from edge.vocabulary import Attribute
 
