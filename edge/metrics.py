@@ -6,13 +6,34 @@ instead of its number: a process that was started again goes on counting where t
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
 PROCESS = os.environ.get("SKERRY_PROCESS", "")
 """The name of this process in its node; empty where everything is in one."""
+_FILES = ("counter", "histogram", "gauge_livesum", "gauge_livemostrecent")
+_FILE_BYTES = 1 << 16
+"""What the library gives each file at first."""
+
+
+def _allocate(folder: str, process: str) -> None:
+    """Take the blocks of this process's files before there is a value in them.
+
+    The library makes files with holes. When a disk is full, the first value that falls into a hole ends the process.
+    """
+    for kind in _FILES:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(f"{folder}/{kind}_{process}.db", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, _FILE_BYTES)
+            finally:
+                os.close(descriptor)
+
+
 if PROCESS:
+    _allocate(os.environ["PROMETHEUS_MULTIPROC_DIR"], PROCESS)
     values.ValueClass = values.MultiProcessValue(lambda: PROCESS)  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
 
