@@ -27,14 +27,13 @@ def until(condition: Callable[[], bool], what: str, *, seconds: float, step: flo
 
 
 def until_prepared(http_url: str, *, seconds: float = 120.0) -> None:
-    """Return when a node says that no slots are missing, twice, with a round of its housekeeping in between.
+    """Return when a node says that no slots are missing, a round of its housekeeping after now.
 
     Raises:
         TransferFailed: it is still at work after the time.
     """
-    for _ in range(2):
-        time.sleep(2 * ROUND_SECONDS)
-        until(lambda: not _missing(http_url), "slots to be prepared", seconds=seconds, step=0.1)
+    time.sleep(2 * ROUND_SECONDS)
+    until(lambda: not _missing(http_url), "slots to be prepared", seconds=seconds, step=0.1)
 
 
 def _missing(http_url: str) -> float:
