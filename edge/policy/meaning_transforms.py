@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from pydicom.datadict import keyword_dict
-
+from edge.data_dictionary import keywords
 from edge.policy.schema_transforms import MapModel, StepModel, TransformModel
 from edge.policy.wording import nearest
 from edge.steps import Step, Transform
@@ -100,7 +99,7 @@ class Transforms:
     def _tag(self, path: Path, name: str) -> int | None:
         tag = tag_of(name)
         if tag is None:
-            meant = nearest(name, [one for one in keyword_dict if one])
+            meant = nearest(name, list(keywords()))
             hint = f"Did you mean `{meant}`?" if meant else "Write a keyword of the DICOM dictionary, or (gggg,eeee)."
             self._report.error(path, f"there is no attribute `{name}`", hint)
         return tag

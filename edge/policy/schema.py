@@ -47,7 +47,9 @@ class DicomDestinationModel(_Strict):
     name: Name
     kind: Literal["dicom"] = Field(description=KINDS)
     ae_title: AeTitle
-    host: str = Field(pattern=r"^[^\s/@]{1,253}$", description="a host name or an IP address, without port or slashes")
+    host: str = Field(
+        pattern=r"^[^\s/@]+$", max_length=253, description="a host name or an IP address, without port or slashes"
+    )
     port: int = Field(ge=1, le=65535, description="a port number from 1 to 65535")
     calling_ae_title: AeTitle = "SKERRY"
     associations: int = Field(
@@ -61,7 +63,7 @@ class FolderDestinationModel(_Strict):
 
     name: Name
     kind: Literal["folder"] = Field(description=KINDS)
-    path: str = Field(pattern=r"^/[^\x00]{0,4000}$", description="an absolute path, beginning with /")
+    path: str = Field(pattern=r"^/[^\x00]*$", max_length=4000, description="an absolute path, beginning with /")
     template: Template = DEFAULT_TEMPLATE
     transforms: TransformNames = Field(default_factory=list)
 

@@ -11,8 +11,9 @@ from edge.policy.schema_names import Name, Strict
 from edge.policy.schema_transforms import TransformNames
 
 KINDS = "`dicom`, `folder`, `dicomweb` or `s3`"
-_URL = r"^https?://[^\s/?#@\\]{1,253}(/[^\s?#\\]{0,1000})?$"
 
+# The length stands beside the pattern: as `{0,1000}` within it, the compiled pattern takes megabytes.
+_URL = r"^https?://[^\s/?#@\\]+(/[^\s?#\\]*)?$"
 Template = Annotated[
     str,
     Field(
@@ -37,6 +38,7 @@ class DicomWebDestinationModel(Strict):
     kind: Literal["dicomweb"] = Field(description=KINDS)
     url: str = Field(
         pattern=_URL,
+        max_length=1024,
         description="the service root, such as https://pacs.example/dicom-web, without user, question mark or #",
     )
     credentials: FileName = None
@@ -54,7 +56,10 @@ class S3DestinationModel(Strict):
         description="the name of a bucket: 3 to 63 lower-case letters, digits, `.` or `-`",
     )
     endpoint: str | None = Field(
-        default=None, pattern=_URL, description="the URL of the service, such as https://s3.example:9000"
+        default=None,
+        pattern=_URL,
+        max_length=1024,
+        description="the URL of the service, such as https://s3.example:9000",
     )
     region: str | None = Field(
         default=None, pattern=r"^[a-z0-9-]{1,40}$", description="the name of a region, such as eu-central-1"

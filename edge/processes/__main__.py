@@ -11,7 +11,9 @@ KINDS = ("supervisor", "core", "ingest", "forward")
 def main() -> None:
     """Become one of the processes of a node."""
     # structlog loads rich, when it is there, for tracebacks in colour. Our lines are JSON, and it costs each 5 MB.
-    sys.modules["rich"] = None  # type: ignore[assignment]
+    # pydicom loads requests, when it is there, for sample files that it would fetch. No process of a node has any.
+    for unwanted in ("rich", "requests"):
+        sys.modules[unwanted] = None  # type: ignore[assignment]
     if sys.argv[1] not in KINDS:
         raise SystemExit(f"unknown kind of process: {sys.argv[1]}")
     importlib.import_module(f"edge.processes.{sys.argv[1]}").main()

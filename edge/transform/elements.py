@@ -10,8 +10,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pydicom.datadict import dictionary_VR, private_dictionary_VR
-
+from edge.data_dictionary import dictionary_vr, private_dictionary_vr
 from edge.transform.failure import Impossible
 
 UNDEFINED = 0xFFFFFFFF
@@ -145,10 +144,10 @@ class Reader:
             return "SQ"
         try:
             if not element.tag >> 16 & 1:
-                return dictionary_VR(element.tag)
+                return dictionary_vr(element.tag)
             if 0x10 <= element.tag & 0xFFFF <= 0xFF:
                 return "LO"  # a creator
-            return private_dictionary_VR(element.tag, level.creator_of(element.tag, self.origin))
+            return private_dictionary_vr(element.tag, level.creator_of(element.tag, self.origin))
         except KeyError:
             return "UN"
 

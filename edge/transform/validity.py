@@ -6,7 +6,7 @@ import re
 import struct
 from datetime import date
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from edge.data_dictionary import dictionary_vr, keyword_of_tag, tag_of_keyword
 
 LOCALISED = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 """PS3.5 6.1.2.3: only these are affected by Specific Character Set."""
@@ -71,18 +71,18 @@ def wrong_text(vr: str, text: str) -> str:
 def tag_of(name: str) -> int | None:
     """The tag of a keyword or of `(gggg,eeee)`; None when it is neither."""
     match = re.fullmatch(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)", name)
-    return int(match[1] + match[2], 16) if match else tag_for_keyword(name)
+    return int(match[1] + match[2], 16) if match else tag_of_keyword(name)
 
 
 def name_of(tag: int) -> str:
     """The keyword of a tag, or `(gggg,eeee)`."""
-    return keyword_for_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+    return keyword_of_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
 def vr_of(tag: int) -> str:
     """The VR that the dictionary gives, empty when it gives none or several."""
     try:
-        vr = dictionary_VR(tag)
+        vr = dictionary_vr(tag)
     except KeyError:
         return ""
     return vr if len(vr) == 2 else ""

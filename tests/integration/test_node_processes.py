@@ -56,10 +56,13 @@ def test_destinations_are_shared_between_processes_that_deliver(tmp_path: Path) 
         with association(edge.dicom_port) as peer:
             assert store(peer, "1.2.3.1", data_set("1.2.3.1")) == 0
         edge.wait(lambda: all("1.2.3.1" in sink.received() for sink in sinks), "not everywhere", seconds=20)
-        followed = {one["process"]: one["destinations"] for one in edge.events("orders.followed")}
-        assert sorted(followed) == ["forward-0", "forward-1"]
-        assert sorted(name for share in followed.values() for name in share) == ["P0", "P1", "P2", "P3"]
+        edge.wait(lambda: sorted(_followed(edge)) == ["forward-0", "forward-1"], "not both said what they follow")
+        assert sorted(name for share in _followed(edge).values() for name in share) == ["P0", "P1", "P2", "P3"]
         edge.wait(lambda: edge.metric("skerry_edge_deliveries_total") == 4, "deliveries were not counted")
+
+
+def _followed(edge: TunedEdge) -> dict[str, list[str]]:
+    return {one["process"]: one["destinations"] for one in edge.events("orders.followed")}
 
 
 @pytest.mark.parametrize("standing", [None, "core"])
