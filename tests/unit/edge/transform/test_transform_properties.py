@@ -19,7 +19,7 @@ _UIDS = st.builds("1.2.{}.{}".format, st.integers(0, 10**9), st.integers(0, 10**
 _VALUES: dict[str, st.SearchStrategy[object]] = {
     "PatientName": _NAMES,
     "OtherPatientIDs": st.lists(_LATIN.filter(bool), min_size=2, max_size=3),
-    "AccessionNumber": _LATIN,
+    "AccessionNumber": st.text(_LETTERS, max_size=13),  # with `B-` and the padding that pydicom counts too, 16
     "StudyDate": st.just("20200229"),
     "ImageType": st.just(["ORIGINAL", "PRIMARY"]),
     "SliceThickness": st.just("1.25"),
