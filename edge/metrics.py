@@ -92,7 +92,8 @@ DELIVERIES_WAITING = _of_core("skerry_edge_deliveries_waiting", "Deliveries not 
 DELIVERIES_PARKED = _of_core("skerry_edge_deliveries_parked", "Deliveries that wait for a person.")
 DELIVERIES_HELD = Gauge(
     "skerry_edge_deliveries_by_state",
-    "Every delivery that has a row, each in one state: due, sending, retry_wait, delivered, parked or superseded.",
+    "Every delivery that has a row, each in one state: gathering, due, sending, retry_wait, held, delivered, parked, "
+    "quarantined, discarded or superseded.",
     ["state", "priority"],
     registry=REGISTRY,
     multiprocess_mode="livemostrecent",

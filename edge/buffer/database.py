@@ -18,7 +18,7 @@ from edge.buffer.named_sql import load_queries
 from edge.errors import SettingsError
 
 APPLICATION_ID = 0x534B5259  # "SKRY"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_TIMEOUT_MS = 5_000
 _QUERIES = load_queries("queries.sql") | load_queries("deliveries.sql")
 

@@ -50,7 +50,8 @@ SELECT delivery.id FROM delivery JOIN instance ON instance.id = delivery.instanc
 WHERE delivery.id IN (
     SELECT id FROM delivery WHERE state = 'parked' AND (:destination IS NULL OR destination = :destination)
     UNION ALL
-    SELECT id FROM delivery WHERE state = 'retry_wait' AND (:destination IS NULL OR destination = :destination))
+    SELECT id FROM delivery WHERE state IN ('retry_wait', 'quarantined', 'held', 'gathering')
+      AND (:destination IS NULL OR destination = :destination))
   AND (:state IS NULL OR delivery.state = :state)
   AND (:uid IS NULL OR :uid IN (instance.sop_instance_uid, instance.study_instance_uid, instance.series_instance_uid,
                                 instance.instance_id))
@@ -58,7 +59,7 @@ ORDER BY delivery.id;
 
 -- release_together: many at once, each under the same rule as one alone; what a newer object overtook is not for this
 UPDATE delivery SET state = 'due', reason = :reason, dimse_status = 0, not_before = 0, changed_at = :now
-WHERE id IN (SELECT value FROM json_each(:ids)) AND (state = 'retry_wait' OR state = 'parked')
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('retry_wait', 'parked', 'quarantined', 'held', 'gathering')
   AND NOT EXISTS (SELECT 1 FROM instance WHERE instance.id = delivery.instance AND instance.replaced = 1)
 RETURNING id;
 
@@ -69,13 +70,14 @@ WHERE state = 'sending' AND (lease_until <= :now OR lease_until > :absurd)
 
 -- deliver_together: many successes at once, each under the same rule as one alone
 UPDATE delivery SET state = 'delivered', reason = :reason, dimse_status = :dimse_status, not_before = 0, changed_at = :now
-WHERE id IN (SELECT value FROM json_each(:ids)) AND (state = 'sending' OR state = 'due' OR state = 'superseded') RETURNING id;
+WHERE id IN (SELECT value FROM json_each(:ids)) AND (state = 'sending' OR state = 'due' OR state = 'superseded'
+                                                       OR state = 'held' OR state = 'discarded') RETURNING id;
 
 -- settle_instances: of these deliveries' instances, those that are finished everywhere by now
 UPDATE instance SET settled_at = :now
 WHERE id IN (SELECT instance FROM delivery WHERE id IN (SELECT value FROM json_each(:ids)))
   AND NOT EXISTS (SELECT 1 FROM delivery
-                  WHERE delivery.instance = instance.id AND state NOT IN ('delivered', 'superseded'));
+                  WHERE delivery.instance = instance.id AND state NOT IN ('delivered', 'superseded', 'discarded'));
 
 -- tell_together: the same events as `delivery_event` and `add_event` would make one by one
 INSERT INTO outbox (kind, occurred_at, body)

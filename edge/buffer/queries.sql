@@ -98,18 +98,18 @@ SELECT state, priority, deliveries FROM tally;
 -- destinations: the queue by destination and state
 SELECT destination, state, count(*) AS deliveries, min(instance.received_at) AS oldest
 FROM delivery JOIN instance ON instance.id = delivery.instance
-WHERE NOT (state IN ('delivered', 'superseded') AND released_at IS NOT NULL)
+WHERE NOT (state IN ('delivered', 'superseded', 'discarded') AND released_at IS NOT NULL)
 GROUP BY destination, state ORDER BY destination, state;
 
 -- waiting_by_destination: how much is on its way, or waits for a person
-SELECT destination, count(*) AS deliveries FROM delivery WHERE state NOT IN ('delivered', 'superseded') GROUP BY destination;
+SELECT destination, count(*) AS deliveries FROM delivery WHERE state NOT IN ('delivered', 'superseded', 'discarded') GROUP BY destination;
 
 -- queue: deliveries that are not finished, oldest first
 SELECT delivery.id, delivery.destination, delivery.state, delivery.priority, delivery.attempts, delivery.not_before,
   delivery.dimse_status, delivery.reason, delivery.changed_at, instance.instance_id, instance.sop_instance_uid,
   instance.study_instance_uid, instance.received_at
 FROM delivery JOIN instance ON instance.id = delivery.instance
-WHERE delivery.state NOT IN ('delivered', 'superseded') AND (:destination IS NULL OR delivery.destination = :destination)
+WHERE delivery.state NOT IN ('delivered', 'superseded', 'discarded') AND (:destination IS NULL OR delivery.destination = :destination)
   AND (:state IS NULL OR delivery.state = :state)
 ORDER BY delivery.id LIMIT :limit;
 
@@ -135,7 +135,7 @@ FROM delivery WHERE instance IN (SELECT value FROM json_each(:instances)) ORDER 
 UPDATE instance SET settled_at = :now
 WHERE id = (SELECT instance FROM delivery WHERE id = :delivery)
   AND NOT EXISTS (SELECT 1 FROM delivery
-                  WHERE delivery.instance = instance.id AND state NOT IN ('delivered', 'superseded'));
+                  WHERE delivery.instance = instance.id AND state NOT IN ('delivered', 'superseded', 'discarded'));
 
 -- retainable: finished everywhere (and at least somewhere), and kept long enough since then
 SELECT id, instance_id FROM instance
@@ -237,7 +237,8 @@ WHERE delivery.id = :id AND instance.replaced = 1
 
 -- overtaken: every delivery of which that is so, and that is not under way
 SELECT delivery.id FROM instance JOIN delivery ON delivery.instance = instance.id
-WHERE instance.replaced = 1 AND instance.released_at IS NULL AND delivery.state IN ('due', 'retry_wait', 'parked')
+WHERE instance.replaced = 1 AND instance.released_at IS NULL 
+  AND delivery.state IN ('due', 'retry_wait', 'parked', 'gathering', 'quarantined', 'held')
   AND EXISTS (SELECT 1 FROM instance AS newer JOIN delivery AS other ON other.instance = newer.id
               WHERE newer.sop_instance_uid = instance.sop_instance_uid AND newer.id > instance.id
                 AND other.destination = delivery.destination);

@@ -42,7 +42,8 @@ CREATE TABLE delivery (
   id INTEGER PRIMARY KEY,
   instance INTEGER NOT NULL REFERENCES instance (id),
   destination TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('due', 'sending', 'retry_wait', 'delivered', 'parked', 'superseded')),
+  state TEXT NOT NULL CHECK (state IN ('due', 'sending', 'retry_wait', 'delivered', 'parked', 'superseded',
+                                       'gathering', 'quarantined', 'held', 'discarded')),
   attempts INTEGER NOT NULL DEFAULT 0,
   not_before INTEGER NOT NULL DEFAULT 0,     -- retry_wait -> due when it has passed
   lease_until INTEGER NOT NULL DEFAULT 0,    -- sending -> due when it has passed
@@ -56,7 +57,7 @@ CREATE INDEX delivery_due ON delivery (destination, priority, attempts, id) WHER
 CREATE INDEX delivery_waiting ON delivery (destination, not_before, priority) WHERE state = 'retry_wait';
 CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
 CREATE INDEX delivery_on_its_way ON delivery (id, state) WHERE state IN ('due', 'sending', 'retry_wait');
-CREATE INDEX delivery_unfinished ON delivery (destination, state) WHERE state NOT IN ('delivered', 'superseded');
+CREATE INDEX delivery_unfinished ON delivery (destination, state) WHERE state NOT IN ('delivered', 'superseded', 'discarded');
 CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'parked';
 
 -- How many rows `delivery` holds, by state and priority: counting a million every two seconds costs too much. Kept by
@@ -69,7 +70,8 @@ CREATE TABLE tally (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO tally (state, priority, deliveries)
 SELECT states.value, priorities.value, 0
-FROM json_each('["due", "sending", "retry_wait", "delivered", "parked", "superseded"]') AS states,
+FROM json_each('["due", "sending", "retry_wait", "delivered", "parked", "superseded",
+                "gathering", "quarantined", "held", "discarded"]') AS states,
   json_each('[0, 1, 2]') AS priorities;
 CREATE TRIGGER delivery_added AFTER INSERT ON delivery BEGIN
   UPDATE tally SET deliveries = deliveries + 1 WHERE state = NEW.state AND priority = NEW.priority;

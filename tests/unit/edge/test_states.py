@@ -7,18 +7,24 @@ import pytest
 from edge.buffer.states import TRANSITIONS, UNFINISHED, DeliveryEvent, DeliveryState, after, sources, target
 from edge.errors import IllegalTransition
 
-
-def test_every_state_but_the_two_last_ones_has_a_way_out() -> None:
-    assert {state for state, _event in TRANSITIONS} == {*UNFINISHED, DeliveryState.SUPERSEDED}
-    assert set(DeliveryState) == {*UNFINISHED, DeliveryState.SUPERSEDED, DeliveryState.DELIVERED}
+ENDED = (DeliveryState.SUPERSEDED, DeliveryState.DISCARDED)
 
 
-def test_what_was_superseded_is_never_sent_again_by_itself_or_by_a_person() -> None:
-    assert {event for state, event in TRANSITIONS if state is DeliveryState.SUPERSEDED} == {DeliveryEvent.ACCEPTED}
+def test_every_state_but_the_last_ones_has_a_way_out() -> None:
+    assert {state for state, _event in TRANSITIONS} == {*UNFINISHED, *ENDED}
+    assert set(DeliveryState) == {*UNFINISHED, *ENDED, DeliveryState.DELIVERED}
 
 
-def test_what_is_being_sent_is_not_superseded_under_its_senders_hands() -> None:
-    assert (DeliveryState.SENDING, DeliveryEvent.REPLACED) not in TRANSITIONS
+@pytest.mark.parametrize("ended", ENDED)
+def test_what_was_superseded_or_discarded_is_never_sent_again_by_itself_or_by_a_person(ended: DeliveryState) -> None:
+    assert {event for state, event in TRANSITIONS if state is ended} == {DeliveryEvent.ACCEPTED}
+
+
+@pytest.mark.parametrize(
+    "event", [DeliveryEvent.REPLACED, DeliveryEvent.HELD_BY_OPERATOR, DeliveryEvent.DISCARDED_BY_OPERATOR]
+)
+def test_what_is_being_sent_is_not_torn_out_of_its_senders_hands(event: DeliveryEvent) -> None:
+    assert (DeliveryState.SENDING, event) not in TRANSITIONS
 
 
 def test_every_unfinished_delivery_can_still_be_delivered() -> None:
@@ -36,8 +42,9 @@ def test_every_unfinished_delivery_can_still_be_delivered() -> None:
 def test_delivered_is_reached_only_by_the_destinations_own_success() -> None:
     ways = {(state, event) for (state, event), result in TRANSITIONS.items() if result is DeliveryState.DELIVERED}
     assert {event for _state, event in ways} == {DeliveryEvent.ACCEPTED}
-    # Due and superseded: its lease ran out while it was being sent.
-    assert {state for state, _event in ways} == {DeliveryState.SENDING, DeliveryState.DUE, DeliveryState.SUPERSEDED}
+    # All but the first: its lease ran out while it was being sent.
+    late = {DeliveryState.DUE, DeliveryState.HELD, *ENDED}
+    assert {state for state, _event in ways} == {DeliveryState.SENDING, *late}
 
 
 def test_a_success_counts_although_the_lease_ran_out_while_it_was_sent() -> None:
