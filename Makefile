@@ -27,6 +27,7 @@ bench: setup ## a node beside DCMTK, Orthanc and pynetdicom, in turns; about an 
 
 soak: setup ## a thousand kills of a node's processes in ten runs, 4 GB objects, crowds, an outage (about 40 minutes)
 	@SKERRY_CRASH_KILLS=100 SKERRY_CRASH_RUNS=10 $(PY) -m pytest -k whichever_process tests/crash/test_processes_survive_kill.py $(ARGS)
+	@SKERRY_CUSTODY_KILLS=100 $(PY) -m pytest tests/crash/test_custody_survives_kill.py --timeout 900 $(ARGS)
 	@SKERRY_SOAK=1 $(PY) -m pytest tests/integration/test_large_objects.py tests/integration/test_hostile_crowds.py tests/integration/test_outage.py $(ARGS)
 
 fuzz: setup ## a million mutated PDUs and data sets; SKERRY_FUZZ_CASES and SKERRY_FUZZ_SEED for others

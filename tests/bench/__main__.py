@@ -123,6 +123,7 @@ def _arena(options: argparse.Namespace) -> Arena:
         scale=options.scale,
         watch_seconds=1.0 if options.quick else 20.0,
         rest_seconds=0.3 if options.quick else 4.0,
+        prepares=not options.quick,
         held=options.held,
         say=_say,
     )

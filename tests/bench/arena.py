@@ -28,6 +28,8 @@ class Arena:
     """How long an idle node is watched."""
     rest_seconds: float
     """How long a node is left alone before its memory is looked at."""
+    prepares: bool
+    """Whether each turn waits for what a node prepares in the background."""
     held: int
     """Instances of the big buffer."""
     say: Say

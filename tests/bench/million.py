@@ -135,7 +135,8 @@ def _turn(arena: Arena, data_dir: Path, number: int, *, held: int) -> Turn:
         idle = footprint(edge.pid)
         timed([warm], receiver.port, nagle=False)
         until(lambda: receiver.held() >= before + len(warm), "the warm-up to be held", seconds=60)
-        receiver.get_ready()
+        if arena.prepares:
+            receiver.get_ready()
         settle_disks()
         seconds = timed([files], receiver.port, nagle=False)
         wanted = before + len(warm) + len(files)

@@ -65,7 +65,8 @@ class Receive:
             with contestant.start(match) as receiver:
                 timed([warm], receiver.port, nagle=False)
                 until(lambda: receiver.held() >= len(warm), "the warm-up to be held", seconds=60)
-                receiver.get_ready()
+                if arena.prepares:
+                    receiver.get_ready()
                 settle_disks()
                 seconds = timed(batches, receiver.port, nagle=self.nagle)
                 wanted = total + len(warm)

@@ -64,7 +64,8 @@ class Relay:
         ):
             timed([warm], receiver.port, nagle=False)
             target.last_arrival(len(warm), seconds=120)
-            receiver.get_ready()
+            if arena.prepares:
+                receiver.get_ready()
             settle_disks()
             began = time.time()
             timed([files], receiver.port, nagle=False)

@@ -74,7 +74,8 @@ class Send:
             target.hold()
             timed([files], node.port, nagle=False)
             until(lambda: node.waiting() == len(files), "the queue to be whole", seconds=120)
-            node.get_ready()
+            if arena.prepares:
+                node.get_ready()
             return _release(target, len(files), len(warm))
 
     def _bare_turn(self, arena: Arena, send: Peer) -> float:
