@@ -15,6 +15,7 @@ from typing import Any
 from cel_expr_python import cel
 
 from edge.model import AssociationFacts, TagSet
+from edge.policy import pretest
 from edge.policy.cel_text import identifiers, presence_tests, regex_literals
 from edge.vocabulary import ATTRIBUTES, Kind
 
@@ -31,6 +32,11 @@ _TYPES: dict[Kind, Any] = {
     "texts": cel.Type.List(cel.Type.STRING),
 }
 _EMPTY: dict[Kind, str | int | float | list[str]] = {"text": "", "integer": 0, "decimal": 0.0, "texts": []}
+_KINDS: Mapping[str, pretest.Kind] = {
+    **{keyword: attribute.kind for keyword, attribute in ATTRIBUTES.items()},
+    **dict.fromkeys(FACTS, "text"),
+    **{PRESENCE + keyword: "presence" for keyword in ATTRIBUTES},
+}
 _COMPILE_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 
 # The engine's message may quote the value that it failed on, so only these words reach a log or a screen.
@@ -78,6 +84,8 @@ class Condition:
     repeatable: bool
     """Whether equal inputs give the same result: 0.0 and -0.0 are equal, and a rule can tell them apart."""
     program: Any = field(compare=False, repr=False)
+    ruled_out: pretest.Test | None = field(default=None, compare=False, repr=False)
+    """Whether the condition is certainly false, from what `view` gives; None when that cannot be told cheaply."""
 
     def inputs(self, facts: AssociationFacts, tags: TagSet) -> tuple[object, ...]:
         """All that the result follows from."""
@@ -135,7 +143,30 @@ def compile_condition(text: str) -> Condition:
         facts=tuple(f for f in FACTS if f in used),
         repeatable=all(ATTRIBUTES[k].kind != "decimal" for k in attributes),
         program=program,
+        ruled_out=pretest.pretest(source, _KINDS),
     )
+
+
+def view(
+    facts: AssociationFacts, tags: TagSet, attributes: Sequence[str], tested: Sequence[str]
+) -> pretest.Seen | None:
+    """What conditions see of these names; None when a value is of no kind that the engine takes for its attribute."""
+    values, fits = tags.values, pretest.fits
+    seen: dict[str, object] = {name: getattr(facts, name) for name in FACTS}
+    if not all(fits(value, "text") for value in seen.values()):
+        return None
+    for keyword in attributes:
+        value = values.get(keyword)
+        kind = ATTRIBUTES[keyword].kind
+        if value is None:
+            seen[keyword] = () if kind == "texts" else _EMPTY[kind]
+        elif fits(value, kind):
+            seen[keyword] = value
+        else:
+            return None
+    for keyword in tested:
+        seen[PRESENCE + keyword] = keyword in values
+    return seen
 
 
 def _compile(source: str) -> Any:

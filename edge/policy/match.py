@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from edge.model import AssociationFacts, Decision, Priority, RouteOutcome, TagSet
-from edge.policy.cel import EvaluationFailed
+from edge.policy.cel import EvaluationFailed, view
 from edge.policy.model import Policy, Route
+from edge.policy.pretest import Seen
 from edge.vocabulary import ATTRIBUTES
 
 MOST_REMEMBERED = 2048
 """Outcomes kept, with the values that they followed from: what a rule reads is mostly the same all through a series."""
 MOST_DECISIONS = 512
 """Whole decisions kept of one policy; each may hold an outcome for every one of its routes."""
+MOST_ABSENCES = 64
+"""Ways to say of one route that it is false: one for each set of attributes that are absent."""
 MOST_PLANS = 4
 """Policies whose decisions are kept: the one in force, the next one, and one on trial."""
 
@@ -21,10 +26,13 @@ class _Plan:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy  # held, so that its id is not given to another
         used = [route.condition for route in policy.routes if route.condition is not None]
-        attributes = sorted({keyword for condition in used for keyword in (*condition.attributes, *condition.tested)})
-        self.plain = tuple(k for k in attributes if ATTRIBUTES[k].kind != "decimal")
-        self.decimal = tuple(k for k in attributes if ATTRIBUTES[k].kind == "decimal")
+        self.read = tuple(sorted({keyword for condition in used for keyword in condition.attributes}))
+        self.tested = tuple(sorted({keyword for condition in used for keyword in condition.tested}))
+        attributes = sorted({*self.read, *self.tested})
+        self.plain = tuple(k for k in attributes if ATTRIBUTES[k].kind in {"text", "texts"})
+        self.numbers = tuple(k for k in attributes if ATTRIBUTES[k].kind in {"integer", "decimal"})
         self.decided: dict[tuple[object, ...], Decision] = {}
+        self.judges = tuple(map(_judge, policy.routes))
 
     def inputs(self, facts: AssociationFacts, tags: TagSet) -> tuple[object, ...]:
         """All that the decision follows from."""
@@ -34,8 +42,8 @@ class _Plan:
             facts.called_ae_title,
             facts.peer_address,
             *[value(keyword) for keyword in self.plain],
-            # 0.0 and -0.0 are equal, and a rule can tell them apart: they are told apart by their text.
-            *[value(keyword) or repr(value(keyword)) for keyword in self.decimal],
+            # 0.0, -0.0 and 0 are equal, and a rule can tell them apart: they are told apart by their text.
+            *[repr(value(keyword)) for keyword in self.numbers],
         )
 
 
@@ -56,16 +64,52 @@ def decide(policy: Policy, facts: AssociationFacts, tags: TagSet) -> Decision:
     """
     # A value that could not be read gives another reason, so those instances are not for the memory.
     if tags.flags and any(flag.startswith("undecodable:") for flag in tags.flags):
-        return _combine(policy, tuple(_try(route, facts, tags) for route in policy.routes))
+        return _plainly(policy, facts, tags)
     plan = _plans.get(id(policy)) or _plan(policy)
     inputs = plan.inputs(facts, tags)
-    decision = plan.decided.get(inputs)
+    try:
+        decision = plan.decided.get(inputs)
+    except TypeError:  # a list, say: nothing of ours reads such a value
+        return _plainly(policy, facts, tags)
     if decision is None:
+        seen = view(facts, tags, plan.read, plan.tested)
+        if seen is None:
+            return _plainly(policy, facts, tags)
         if len(plan.decided) >= MOST_DECISIONS:
             plan.decided.clear()
-        decision = _combine(policy, tuple(_remember(route, facts, tags) for route in policy.routes))
-        plan.decided[inputs] = decision
+        outcomes = tuple([judge(seen, facts, tags) for judge in plan.judges])
+        decision = plan.decided[inputs] = _combine(policy, outcomes)
     return decision
+
+
+def _plainly(policy: Policy, facts: AssociationFacts, tags: TagSet) -> Decision:
+    """Every condition by the engine, nothing remembered: what `decide` must always agree with."""
+    return _combine(policy, tuple(_try(route, facts, tags) for route in policy.routes))
+
+
+def _judge(route: Route) -> Callable[[Seen, AssociationFacts, TagSet], RouteOutcome]:
+    """How the outcome of one route is found, with what it says when it is ruled out."""
+    condition = route.condition
+    ruled_out = condition.ruled_out if condition is not None else None
+    if condition is None or ruled_out is None:
+        return lambda _seen, facts, tags: _remember(route, facts, tags)
+    attributes = condition.attributes
+    words: dict[tuple[str, ...], RouteOutcome] = {}
+
+    def judge(seen: Seen, facts: AssociationFacts, tags: TagSet) -> RouteOutcome:
+        if not ruled_out(seen):
+            return _remember(route, facts, tags)
+        values = tags.values
+        absent = tuple([keyword for keyword in attributes if keyword not in values])
+        outcome = words.get(absent)
+        if outcome is None:
+            if len(words) >= MOST_ABSENCES:
+                words.clear()
+            reason = "the condition is false" + _note(absent, tags)
+            outcome = words[absent] = RouteOutcome(route=route.name, matched=False, reason=reason)
+        return outcome
+
+    return judge
 
 
 def _plan(policy: Policy) -> _Plan:
@@ -107,13 +151,16 @@ def _remember(route: Route, facts: AssociationFacts, tags: TagSet) -> RouteOutco
 def _try(route: Route, facts: AssociationFacts, tags: TagSet) -> RouteOutcome:
     if route.condition is None:
         return RouteOutcome(route=route.name, matched=True, reason="this route has no condition")
-    absent = [k for k in route.condition.attributes if k not in tags.values]
-    unread = [k for k in absent if f"undecodable:{k}" in tags.flags]
-    note = f"; without a value here: {', '.join(absent)}" if absent else ""
-    note += f"; could not be decoded: {', '.join(unread)}" if unread else ""
+    note = _note([k for k in route.condition.attributes if k not in tags.values], tags)
     try:
         matched = route.condition.evaluate(facts, tags)
     except EvaluationFailed as failure:
         return RouteOutcome(route=route.name, matched=False, reason=f"the condition failed: {failure}{note}")
     words = "the condition is true" if matched else "the condition is false"
     return RouteOutcome(route=route.name, matched=matched, reason=words + note)
+
+
+def _note(absent: Sequence[str], tags: TagSet) -> str:
+    unread = [keyword for keyword in absent if f"undecodable:{keyword}" in tags.flags]
+    note = f"; without a value here: {', '.join(absent)}" if absent else ""
+    return note + (f"; could not be decoded: {', '.join(unread)}" if unread else "")

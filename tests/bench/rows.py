@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tests.bench.arena import Arena
+from tests.bench.decisions import Decisions
 from tests.bench.idle import Connects, Idle
 from tests.bench.million import Million
 from tests.bench.receive import Receive
@@ -61,6 +62,7 @@ ASKED: tuple[Row, ...] = (
     Idle(),
     Connects(),
     Million(),
+    Decisions(),
 )
 """What `make bench` measures."""
 
@@ -89,6 +91,7 @@ QUICK = (
     "idle",
     "connects",
     "million",
+    "decisions",
 )
 """One of each kind."""
 

@@ -25,6 +25,9 @@ LINES = {
     "million.start",
     "million.start-after-kill",
     "million.memory",
+    "decisions.repeating",
+    "decisions.differing",
+    "decisions.alike",
 }
 
 
@@ -33,7 +36,7 @@ def test_the_bench_takes_every_kind_of_figure(tmp_path: Path) -> None:
     found = tmp_path / "results.json"
     argv = [sys.executable, "-m", "tests.bench", "--quick", "--folder", str(tmp_path), "--json", str(found)]
     if not is_installed("Orthanc"):
-        argv += ["--rows", "receive.ct.dcmtk,receive4.small.dcmtk,send.small.dcmsend,idle,connects,million"]
+        argv += ["--rows", "receive.ct.dcmtk,receive4.small.dcmtk,send.small.dcmsend,idle,connects,million,decisions"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = {line["name"]: line for line in json.loads(found.read_text())["lines"]}
