@@ -42,7 +42,8 @@ def fits(value: object, kind: Kind) -> bool:
     """Whether the engine takes this value for one of the kind, so that binding it cannot fail."""
     match kind:
         case "text":
-            return type(value) is str and (value.isascii() or _encodable(value))
+            # The engine reads a text up to its first NUL.
+            return type(value) is str and "\0" not in value and (value.isascii() or _encodable(value))
         case "integer":
             return type(value) is int and -LARGEST_INTEGER <= value <= LARGEST_INTEGER
         case "decimal":

@@ -71,7 +71,9 @@ known: Mapping[str, st.SearchStrategy[object]] = {
     "SliceThickness": st.sampled_from([0.0, -0.0, 1.5]),
     "ImageType": st.sampled_from([(), ("DERIVED",), ("CT", "PRIMARY")]),
 }
-odd = st.sampled_from([0, 1, True, 1.0, 2**63, -(2**63), "CT", "\udc80", "\x00", ("CT", 1), ["CT"], ("\udc80",), b"CT"])
+odd = st.sampled_from(
+    [0, 1, True, 1.0, 2**63, -(2**63), "CT", "\udc80", "\x00", "CT\x00", ("CT", 1), ["CT"], ("\udc80",), b"CT"]
+)
 values = st.fixed_dictionaries({}, optional=dict(known))
 odd_values = st.fixed_dictionaries({}, optional={name: st.one_of(good, odd) for name, good in known.items()})
 facts = st.builds(
@@ -102,6 +104,7 @@ def policy(written: list[str]) -> Policy:
 @settings(max_examples=400, deadline=None)
 @given(written=st.lists(conditions, min_size=1, max_size=6), asked=st.lists(cases, min_size=1, max_size=6))
 @example(written=['Modality == "MR" && 10 / SeriesNumber > 2'], asked=[(NOBODY, TagSet(values={"SeriesNumber": 0}))])
+@example(written=['Modality == ""'], asked=[(NOBODY, TagSet(values={"Modality": "\x00"}))])
 @example(written=['10 / SeriesNumber > 2 && Modality == "MR"'], asked=[(NOBODY, TagSet(values={"SeriesNumber": 0}))])
 def test_a_decision_never_differs_from_plain_evaluation(
     written: list[str], asked: list[tuple[AssociationFacts, TagSet]]
