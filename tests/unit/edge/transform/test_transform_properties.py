@@ -14,7 +14,7 @@ from tests.transforming import BIG, EXPLICIT, IMPLICIT, assembled, read, step, t
 
 _LETTERS = st.characters(min_codepoint=0x20, max_codepoint=0xFF, categories=("L", "N"))
 _LATIN = st.text(_LETTERS, max_size=14)
-_NAMES = st.builds("^".join, st.lists(_LATIN.filter(bool), min_size=1, max_size=5))
+_NAMES = st.builds("^".join, st.lists(_LATIN.filter(bool), min_size=1, max_size=4))
 _UIDS = st.builds("1.2.{}.{}".format, st.integers(0, 10**9), st.integers(0, 10**9))
 _VALUES: dict[str, st.SearchStrategy[object]] = {
     "PatientName": _NAMES,
