@@ -55,6 +55,12 @@ DELIVERIES_PARKED = Condition(
     text="Deliveries were refused for good and wait for a person.",
     hint="Look with `skerry-edge queue --state parked`, mend the cause, then `skerry-edge requeue`.",
 )
+DELIVERIES_QUARANTINED = Condition(
+    code="deliveries-quarantined",
+    severity=Severity.MEDIUM,
+    text="Objects that cannot be sent as they are wait for a person.",
+    hint="Look with `skerry-edge queue --state quarantined`, mend them with `skerry-edge fix`, or the policy.",
+)
 NO_POLICY = Condition(
     code="no-policy",
     severity=Severity.MEDIUM,

@@ -11,7 +11,15 @@ import structlog
 from edge import metrics
 from edge.buffer.slot_maker import SlotMaker
 from edge.buffer.store import Buffer
-from edge.health import DELIVERIES_PARKED, DESTINATION_UNKNOWN, NO_ROUTE, SPOOL_DAMAGED, SPOOL_FULL, HealthBoard
+from edge.health import (
+    DELIVERIES_PARKED,
+    DELIVERIES_QUARANTINED,
+    DESTINATION_UNKNOWN,
+    NO_ROUTE,
+    SPOOL_DAMAGED,
+    SPOOL_FULL,
+    HealthBoard,
+)
 from edge.policy.document import Policy
 
 log = structlog.get_logger(__name__)
@@ -79,6 +87,9 @@ class Housekeeping:
         metrics.INSTANCES_HELD.set(counts.instances_held)
         metrics.DELIVERIES_WAITING.set(counts.deliveries_waiting)
         metrics.DELIVERIES_PARKED.set(counts.deliveries_parked)
+        metrics.DELIVERIES_QUARANTINED.set(counts.deliveries_quarantined)
+        for standing, instances in self._buffer.standings().items():
+            metrics.INSTANCES_STANDING.labels(standing=standing).set(instances)
         for (state, priority), deliveries in self._buffer.tally().items():
             metrics.DELIVERIES_HELD.labels(state=state, priority=priority.word).set(deliveries)
         metrics.OLDEST_WAITING_SECONDS.set(counts.oldest_waiting_seconds)
@@ -94,6 +105,11 @@ class Housekeeping:
             self._health.raise_condition(DELIVERIES_PARKED.saying(text))
         else:
             self._health.clear(DELIVERIES_PARKED.code)
+        if counts.deliveries_quarantined:
+            text = f"{counts.deliveries_quarantined} deliveries are quarantined: their objects need mending."
+            self._health.raise_condition(DELIVERIES_QUARANTINED.saying(text))
+        else:
+            self._health.clear(DELIVERIES_QUARANTINED.code)
         if damaged := self._buffer.spool.damaged_count():
             text = f"{damaged} spool files did not match their seal and were set aside."
             self._health.raise_condition(SPOOL_DAMAGED.saying(text))

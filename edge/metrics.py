@@ -89,12 +89,21 @@ def _of_core(name: str, text: str) -> Gauge:
 INSTANCES_HELD = _of_core("skerry_edge_instances_held", "Instances in the spool.")
 INSTANCES_NOWHERE = _of_core("skerry_edge_instances_nowhere", "Held instances without any destination.")
 DELIVERIES_WAITING = _of_core("skerry_edge_deliveries_waiting", "Deliveries not yet delivered.")
-DELIVERIES_PARKED = _of_core("skerry_edge_deliveries_parked", "Deliveries that wait for a person.")
+DELIVERIES_PARKED = _of_core("skerry_edge_deliveries_parked", "Deliveries that were refused and wait for a person.")
+DELIVERIES_QUARANTINED = _of_core("skerry_edge_deliveries_quarantined", "Deliveries of objects that need mending.")
 DELIVERIES_HELD = Gauge(
     "skerry_edge_deliveries_by_state",
     "Every delivery that has a row, each in one state: gathering, due, sending, retry_wait, held, delivered, parked, "
     "quarantined, discarded or superseded.",
     ["state", "priority"],
+    registry=REGISTRY,
+    multiprocess_mode="livemostrecent",
+)
+INSTANCES_STANDING = Gauge(
+    "skerry_edge_instances_by_standing",
+    "Every accepted instance that the index remembers, each once, by the worst of its deliveries: waiting, "
+    "quarantined, parked, delivered, or ended by a person or a newer object.",
+    ["standing"],
     registry=REGISTRY,
     multiprocess_mode="livemostrecent",
 )

@@ -178,6 +178,8 @@ class ClaimedDelivery:
     series_instance_uid: str
     priority: Priority = Priority.NORMAL
     """What it counts as now: one whose turn has come by its age counts as the most urgent."""
+    fix: tuple[Transform, ...] = ()
+    """What a person changed in this object, before what its destination changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +201,9 @@ class BufferCounts:
     instances_held: int
     deliveries_waiting: int
     deliveries_parked: int
+    deliveries_quarantined: int
+    deliveries_held: int
+    """Held back by a person."""
     instances_nowhere: int
     """Held, and without any destination: no route took them, or no policy is there yet."""
     oldest_waiting_seconds: int

@@ -10,11 +10,15 @@ from enum import StrEnum
 class DeliveryState(StrEnum):
     """The states of the edge's own table; the words are those of the wire."""
 
+    GATHERING = "gathering"
     DUE = "due"
     SENDING = "sending"
     RETRY_WAIT = "retry_wait"
     DELIVERED = "delivered"
+    HELD = "held"
     PARKED = "parked"
+    QUARANTINED = "quarantined"
+    DISCARDED = "discarded"
     SUPERSEDED = "superseded"
 
 
@@ -26,20 +30,24 @@ class Progress(StrEnum):
     WAITING = "waiting"
     """At least one destination still has to answer success; the node goes on by itself."""
     PARKED = "parked"
-    """At least one destination refused it; a person is needed."""
+    """At least one destination refused it, or it could not be sent as it is; a person is needed."""
     UNROUTED = "unrouted"
     """In custody of its node, and no route sends it anywhere."""
     SUPERSEDED = "superseded"
-    """A newer object of the same UID went in its place, as the policy says; it was not delivered."""
+    """A newer object of the same UID went in its place, or a person discarded it; it was not delivered."""
 
 
 UNFINISHED: dict[DeliveryState, int] = {
     DeliveryState.SUPERSEDED: -2,  # the delivery that took its place decides
+    DeliveryState.DISCARDED: -2,  # a person decided
     DeliveryState.DELIVERED: 0,
+    DeliveryState.GATHERING: 1,
+    DeliveryState.HELD: 1,
     DeliveryState.DUE: 1,
     DeliveryState.SENDING: 1,
     DeliveryState.RETRY_WAIT: 1,
     DeliveryState.PARKED: 2,  # a person is needed, so it outranks what goes on by itself
+    DeliveryState.QUARANTINED: 2,
 }
 """How far from done a state is. A count over several deliveries shows the highest, and never claims more than is so."""
 
@@ -52,12 +60,16 @@ PROGRESS_BY_RANK: dict[int, Progress] = {
 }
 
 FINALITY: dict[DeliveryState, int] = {
-    DeliveryState.DUE: 0,
-    DeliveryState.RETRY_WAIT: 1,
-    DeliveryState.SENDING: 2,
-    DeliveryState.PARKED: 3,
-    DeliveryState.SUPERSEDED: 4,
-    DeliveryState.DELIVERED: 5,
+    DeliveryState.GATHERING: 0,
+    DeliveryState.DUE: 1,
+    DeliveryState.RETRY_WAIT: 2,
+    DeliveryState.HELD: 3,
+    DeliveryState.SENDING: 4,
+    DeliveryState.PARKED: 5,
+    DeliveryState.QUARANTINED: 6,
+    DeliveryState.SUPERSEDED: 7,
+    DeliveryState.DISCARDED: 8,
+    DeliveryState.DELIVERED: 9,
 }
 """Which of two changes with the same time stands, when their epochs differ: one that says delivered is kept."""
 

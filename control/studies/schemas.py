@@ -87,7 +87,7 @@ class DeliveryItem(BaseModel):
 
     destination: str
     state: str
-    """due | sending | retry_wait | delivered | parked | superseded"""
+    """gathering | due | sending | retry_wait | held | delivered | parked | quarantined | discarded | superseded"""
     progress: str
     """delivered | waiting | parked | superseded"""
     reason: str

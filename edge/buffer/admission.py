@@ -39,7 +39,7 @@ def _admit(connection: apsw.Connection, routed: RoutedInstance, twins: Twins | N
     run(connection, "occupy_slot", slot=slot_of(instance_id), generation=generation_of(instance_id))
     if again:
         # The row is the record of the arrival, and what gives the slot back; nothing is delivered once more.
-        run(connection, "mark_released", id=added["id"], now=now)
+        run(connection, "mark_repeated", id=added["id"], now=now)
         return True
     for destination in routed.decision.destinations:
         priority = routed.decision.priorities.get(destination, Priority.NORMAL)

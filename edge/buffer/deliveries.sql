@@ -45,24 +45,6 @@ SELECT min(priority) AS priority FROM (
   UNION ALL
   SELECT priority FROM delivery WHERE destination = :destination AND state = 'retry_wait' AND not_before <= :now);
 
--- releasable: what a person may release
-SELECT delivery.id FROM delivery JOIN instance ON instance.id = delivery.instance
-WHERE delivery.id IN (
-    SELECT id FROM delivery WHERE state = 'parked' AND (:destination IS NULL OR destination = :destination)
-    UNION ALL
-    SELECT id FROM delivery WHERE state IN ('retry_wait', 'quarantined', 'held', 'gathering')
-      AND (:destination IS NULL OR destination = :destination))
-  AND (:state IS NULL OR delivery.state = :state)
-  AND (:uid IS NULL OR :uid IN (instance.sop_instance_uid, instance.study_instance_uid, instance.series_instance_uid,
-                                instance.instance_id))
-ORDER BY delivery.id;
-
--- release_together: many at once, each under the same rule as one alone; what a newer object overtook is not for this
-UPDATE delivery SET state = 'due', reason = :reason, dimse_status = 0, not_before = 0, changed_at = :now
-WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('retry_wait', 'parked', 'quarantined', 'held', 'gathering')
-  AND NOT EXISTS (SELECT 1 FROM instance WHERE instance.id = delivery.instance AND instance.replaced = 1)
-RETURNING id;
-
 -- expire_leases: a sender that died gives its deliveries back
 UPDATE delivery SET state = 'due', changed_at = :now
 WHERE state = 'sending' AND (lease_until <= :now OR lease_until > :absurd)

@@ -1,13 +1,15 @@
 -- add_instance: custody becomes a row; a second adoption changes nothing, but what no policy has routed can be routed
 INSERT INTO instance (instance_id, sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid,
   transfer_syntax_uid, calling_ae_title, called_ae_title, peer_address, received_at, data_set_offset,
-  data_set_length, checksum, policy, outcomes, flags, shared_uids, routed_to)
+  data_set_length, checksum, policy, outcomes, flags, shared_uids, routed_to, standing)
 VALUES (:instance_id, :sop_class_uid, :sop_instance_uid, :study_instance_uid, :series_instance_uid,
   :transfer_syntax_uid, :calling_ae_title, :called_ae_title, :peer_address, :received_at, :data_set_offset,
-  :data_set_length, :checksum, :policy, :outcomes, :flags, :shared_uids, :routed_to)
+  :data_set_length, :checksum, :policy, :outcomes, :flags, :shared_uids, :routed_to,
+  :standing)
 ON CONFLICT (instance_id) DO UPDATE SET study_instance_uid = excluded.study_instance_uid,
   series_instance_uid = excluded.series_instance_uid, policy = excluded.policy, outcomes = excluded.outcomes,
-  flags = excluded.flags, shared_uids = excluded.shared_uids, routed_to = excluded.routed_to
+  flags = excluded.flags, shared_uids = excluded.shared_uids, routed_to = excluded.routed_to,
+  standing = excluded.standing
 WHERE instance.policy = '' AND excluded.policy <> ''
 RETURNING id;
 
@@ -19,7 +21,7 @@ SELECT id FROM instance WHERE routed_to = 0 AND released_at IS NULL
   AND (:uid IS NULL OR :uid IN (sop_instance_uid, study_instance_uid, series_instance_uid, instance_id));
 
 -- forget_routing: the policy in force decides about this instance anew
-UPDATE instance SET policy = '' WHERE id = :id AND routed_to = 0;
+UPDATE instance SET policy = '', standing = 'waiting' WHERE id = :id AND routed_to = 0;
 
 -- add_delivery: one row for each destination of the decision
 INSERT INTO delivery (instance, destination, state, changed_at, priority)
@@ -33,8 +35,8 @@ UPDATE delivery SET state = :target, lease_until = :lease_until
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN (SELECT value FROM json_each(:sources));
 
 -- claimed: what a lane needs of the deliveries that it holds
-SELECT instance.*, delivery.id AS delivery_id, delivery.destination, delivery.attempts, delivery.priority FROM delivery
-JOIN instance ON instance.id = delivery.instance
+SELECT instance.*, delivery.id AS delivery_id, delivery.destination, delivery.attempts, delivery.priority, fix.steps AS fix
+FROM delivery JOIN instance ON instance.id = delivery.instance LEFT JOIN fix ON fix.instance = delivery.instance
 WHERE delivery.id IN (SELECT value FROM json_each(:ids)) ORDER BY delivery.priority, delivery.attempts, delivery.id;
 
 -- transition: one delivery takes one event; the table of transitions is in the WHERE clause
@@ -84,7 +86,9 @@ SELECT key, value, written_at FROM note ORDER BY key;
 
 -- counts: how full the buffer is; who waits longest is, nearly always, who was admitted first
 SELECT (SELECT count(*) FROM instance WHERE released_at IS NULL) AS held,
-  (SELECT sum(deliveries) FROM tally WHERE state IN ('due', 'sending', 'retry_wait')) AS waiting,
+  (SELECT sum(deliveries) FROM tally WHERE state IN ('gathering', 'due', 'sending', 'retry_wait')) AS waiting,
+  (SELECT sum(deliveries) FROM tally WHERE state = 'quarantined') AS quarantined,
+  (SELECT sum(deliveries) FROM tally WHERE state = 'held') AS held_back,
   (SELECT sum(deliveries) FROM tally WHERE state = 'parked') AS parked,
   (SELECT received_at FROM instance WHERE id = (
     SELECT instance FROM delivery INDEXED BY delivery_on_its_way
@@ -94,6 +98,9 @@ SELECT (SELECT count(*) FROM instance WHERE released_at IS NULL) AS held,
 
 -- tally: every delivery that has a row, by state and priority
 SELECT state, priority, deliveries FROM tally;
+
+-- standings: how many accepted instances stand where
+SELECT standing, instances FROM standings;
 
 -- destinations: the queue by destination and state
 SELECT destination, state, count(*) AS deliveries, min(instance.received_at) AS oldest
@@ -141,6 +148,9 @@ WHERE id = (SELECT instance FROM delivery WHERE id = :delivery)
 SELECT id, instance_id FROM instance
 WHERE released_at IS NULL AND settled_at IS NOT NULL AND settled_at <= :before
 ORDER BY settled_at LIMIT :limit;
+
+-- mark_repeated: the same bytes are here already; nothing of this one is needed
+UPDATE instance SET released_at = :now, standing = 'repeated' WHERE id = :id;
 
 -- mark_released: the row stays as the record of what happened
 UPDATE instance SET released_at = :now WHERE id = :id;
@@ -237,7 +247,7 @@ WHERE delivery.id = :id AND instance.replaced = 1
 
 -- overtaken: every delivery of which that is so, and that is not under way
 SELECT delivery.id FROM instance JOIN delivery ON delivery.instance = instance.id
-WHERE instance.replaced = 1 AND instance.released_at IS NULL 
+WHERE instance.replaced = 1 AND instance.released_at IS NULL
   AND delivery.state IN ('due', 'retry_wait', 'parked', 'gathering', 'quarantined', 'held')
   AND EXISTS (SELECT 1 FROM instance AS newer JOIN delivery AS other ON other.instance = newer.id
               WHERE newer.sop_instance_uid = instance.sop_instance_uid AND newer.id > instance.id
@@ -248,6 +258,9 @@ SELECT id FROM instance WHERE vacated = 1 AND released_at < :before ORDER BY rel
 
 -- forget_deliveries: of instances that are forgotten
 DELETE FROM delivery WHERE instance IN (SELECT value FROM json_each(:ids));
+
+-- forget_fixes: of instances that are forgotten
+DELETE FROM fix WHERE instance IN (SELECT value FROM json_each(:ids));
 
 -- forget_instances: nobody asks for them any more
 DELETE FROM instance WHERE id IN (SELECT value FROM json_each(:ids));

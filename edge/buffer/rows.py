@@ -19,6 +19,7 @@ from edge.model import (
     RouteOutcome,
     SealedInstance,
 )
+from edge.steps import transform_of
 
 Row = Mapping[str, Any]
 _SHARED_UIDS = ("SOPInstanceUID", "StudyInstanceUID")
@@ -45,6 +46,7 @@ def instance_values(routed: RoutedInstance) -> dict[str, object]:
         "outcomes": _outcomes_text(routed.decision.outcomes),
         "flags": json.dumps(routed.flags) if routed.flags else "[]",
         "routed_to": len(routed.decision.destinations),
+        "standing": "parked" if routed.decision.policy and not routed.decision.destinations else "waiting",
         "shared_uids": json.dumps([routed.shared_tags.get(keyword, "") for keyword in _SHARED_UIDS]),
     }
 
@@ -98,6 +100,7 @@ def claimed(found: Sequence[Row]) -> list[ClaimedDelivery]:
             study_instance_uid=row["study_instance_uid"],
             series_instance_uid=row["series_instance_uid"],
             priority=Priority(row["priority"]),
+            fix=(transform_of(json.loads(row["fix"])),) if row["fix"] else (),
         )
         for row in found
     ]
@@ -142,6 +145,8 @@ def counts(row: Row, now: datetime) -> BufferCounts:
         instances_held=row["held"],
         deliveries_waiting=row["waiting"],
         deliveries_parked=row["parked"],
+        deliveries_quarantined=row["quarantined"],
+        deliveries_held=row["held_back"],
         instances_nowhere=row["nowhere"],
         oldest_waiting_seconds=0 if oldest is None else max(0, int((now - from_microseconds(oldest)).total_seconds())),
         outbox_events=row["outbox"],

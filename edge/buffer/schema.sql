@@ -24,7 +24,8 @@ CREATE TABLE instance (
   settled_at INTEGER,                        -- when the last of its deliveries was finished
   released_at INTEGER,                       -- when it was delivered everywhere and kept long enough
   vacated INTEGER NOT NULL DEFAULT 0,        -- 1 when nothing of it is in its slot any more
-  replaced INTEGER NOT NULL DEFAULT 0        -- 1 when a newer object of its UID took its place
+  replaced INTEGER NOT NULL DEFAULT 0,       -- 1 when a newer object of its UID took its place
+  standing TEXT NOT NULL CHECK (standing IN ('waiting', 'quarantined', 'parked', 'delivered', 'ended', 'repeated'))
 ) STRICT;
 CREATE INDEX instance_by_sop ON instance (sop_instance_uid);
 CREATE INDEX instance_by_study ON instance (study_instance_uid);
@@ -84,6 +85,57 @@ END;
 CREATE TRIGGER delivery_forgotten AFTER DELETE ON delivery BEGIN
   UPDATE tally SET deliveries = deliveries - 1 WHERE state = OLD.state AND priority = OLD.priority;
 END;
+
+-- Where each accepted instance stands, which is where the worst of its deliveries stands: a person is needed for the
+-- object (quarantined), or for a destination (parked; also when no route takes it), it goes on by itself (waiting), it
+-- arrived everywhere (delivered), or a person or a newer object ended what was left of it (ended). What came twice with
+-- the same bytes is one arrival: the second row is `repeated`, and not counted.
+CREATE TABLE standings (
+  standing TEXT PRIMARY KEY,
+  instances INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO standings (standing, instances)
+SELECT value, 0 FROM json_each('["waiting", "quarantined", "parked", "delivered", "ended"]');
+CREATE TRIGGER instance_stands AFTER INSERT ON instance BEGIN
+  UPDATE standings SET instances = instances + 1 WHERE standing = NEW.standing;
+END;
+CREATE TRIGGER instance_moved AFTER UPDATE OF standing ON instance WHEN OLD.standing <> NEW.standing BEGIN
+  UPDATE standings SET instances = instances - 1 WHERE standing = OLD.standing;
+  UPDATE standings SET instances = instances + 1 WHERE standing = NEW.standing;
+END;
+CREATE TRIGGER instance_forgotten AFTER DELETE ON instance BEGIN
+  UPDATE standings SET instances = instances - 1 WHERE standing = OLD.standing;
+END;
+CREATE TRIGGER delivery_turned AFTER UPDATE OF state ON delivery
+WHEN (OLD.state IN ('delivered', 'parked', 'quarantined', 'superseded', 'discarded')
+      OR NEW.state IN ('delivered', 'parked', 'quarantined', 'superseded', 'discarded')) AND OLD.state <> NEW.state BEGIN
+  UPDATE instance SET standing = (
+    SELECT CASE WHEN sum(state = 'quarantined') THEN 'quarantined'
+                WHEN sum(state = 'parked') THEN 'parked'
+                WHEN sum(state NOT IN ('delivered', 'superseded', 'discarded')) THEN 'waiting'
+                WHEN sum(state <> 'delivered') THEN 'ended'
+                ELSE 'delivered' END
+    FROM delivery WHERE instance = NEW.instance)
+  WHERE id = NEW.instance;
+END;
+
+-- What a person changes in an object before it is sent, beside the transforms of its destinations. Its file stays as it is.
+CREATE TABLE fix (
+  instance INTEGER PRIMARY KEY REFERENCES instance (id),
+  steps TEXT NOT NULL,                        -- JSON: a transform, as values
+  written_at INTEGER NOT NULL
+) STRICT;
+
+-- What people did to the queue: who, what they asked for, and how much it was.
+CREATE TABLE deed (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  done_at INTEGER NOT NULL,
+  who TEXT NOT NULL,
+  action TEXT NOT NULL,
+  choice TEXT NOT NULL,                       -- JSON: the filter
+  reason TEXT NOT NULL,
+  deliveries INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE outbox (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused within an epoch, also after rows are gone

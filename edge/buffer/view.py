@@ -1,23 +1,17 @@
-"""Looking at a buffer, and an operator's hand on it, from another process than the one that runs the node."""
+"""Looking at a buffer from another process than the one that runs the node."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import apsw
-
 from edge.buffer import rows
-from edge.buffer.database import open_reader, open_writer, run
-from edge.buffer.deliveries import WAKE_NOTE
-from edge.buffer.release import release_together
+from edge.buffer.database import open_reader, run
 from edge.buffer.seal import from_microseconds, to_microseconds
-from edge.buffer.turn import Turn
 from edge.errors import SettingsError, UnknownInstance
 from edge.model import BufferCounts, Priority, SealedInstance
 
@@ -26,8 +20,7 @@ _INTERNAL = (
     *("id", "checksum", "data_set_offset", "shared_uids", "routed_to"),
     *("vacated", "replaced", "settled_at"),
 )
-CHANGES_TOGETHER = 500
-"""Changes in one transaction: a node that runs waits for the write lock at most a fraction of a second."""
+READ_TOGETHER = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +61,10 @@ class BufferView:
     def by_priority(self) -> dict[str, dict[str, int]]:
         """Every delivery that has a row, by priority and state."""
         return rows.by_priority(rows.tally(run(self._connection, "tally")))
+
+    def standings(self) -> dict[str, int]:
+        """How many accepted instances stand where; together they are all of them."""
+        return {row["standing"]: row["instances"] for row in run(self._connection, "standings")}
 
     def destinations(self) -> list[Record]:
         """Deliveries by destination and state, with the oldest arrival of each."""
@@ -125,7 +122,7 @@ class BufferView:
     def held_since(self, since: datetime) -> Iterator[Held]:
         """Everything that is still in the spool and arrived since then; read in pages, so that it may be much."""
         after, start = 0, to_microseconds(since)
-        while found := run(self._connection, "in_spool_since", after=after, since=start, limit=CHANGES_TOGETHER):
+        while found := run(self._connection, "in_spool_since", after=after, since=start, limit=READ_TOGETHER):
             after = found[-1]["id"]
             for row in found:
                 yield Held(
@@ -141,63 +138,6 @@ class BufferView:
             row["key"]: {"value": row["value"], "written_at": _time(row["written_at"])}
             for row in run(self._connection, "notes")
         }
-
-    def requeue(
-        self, *, uid: str | None = None, destination: str | None = None, state: str | None = None, dry_run: bool
-    ) -> int:
-        """Release parked and waiting deliveries to be tried at once; return how many.
-
-        Raises:
-            UnknownInstance: a UID was given and nothing is known under it.
-        """
-        if uid is not None:
-            self.trace(uid)
-        found = [
-            row["id"] for row in run(self._connection, "releasable", uid=uid, destination=destination, state=state)
-        ]
-        if dry_run:
-            return len(found)
-        with self._changing() as connection:
-            now = to_microseconds(datetime.now(UTC))
-            run(connection, "write_note", key=WAKE_NOTE, value=str(now), now=now)
-        released = 0
-        for start in range(0, len(found), CHANGES_TOGETHER):
-            with self._changing() as connection:
-                released += release_together(connection, found[start : start + CHANGES_TOGETHER])
-        return released
-
-    def route_again(self, *, uid: str | None, dry_run: bool) -> int:
-        """Let the policy in force decide anew about instances that go nowhere; return how many."""
-        found = [row["id"] for row in run(self._connection, "nowhere", uid=uid)]
-        for start in range(0, 0 if dry_run else len(found), CHANGES_TOGETHER):
-            with self._changing() as connection:
-                for row_id in found[start : start + CHANGES_TOGETHER]:
-                    run(connection, "forget_routing", id=row_id)
-        return len(found)
-
-    def release_events(self, *, dry_run: bool) -> int:
-        """Tell the control plane once more of events that it could not read before; return how many."""
-        count = int(run(self._connection, "set_aside_count")[0]["events"])
-        if count and not dry_run:
-            with self._changing() as connection:
-                run(connection, "copy_set_aside")
-                run(connection, "drop_set_aside")
-                now = to_microseconds(datetime.now(UTC))
-                run(connection, "write_note", key="link.set_aside", value="", now=now)
-        return count
-
-    @contextmanager
-    def _changing(self) -> Iterator[apsw.Connection]:
-        turn = Turn(self._path)
-        connection = open_writer(self._path)
-        try:
-            with turn:
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
-        finally:
-            connection.close()  # rolls back what was not committed
-            turn.close()
 
 
 def _traced(row: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]]) -> Record:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli import look, policy, run
+from edge.cli import hand, look, policy, run
 from edge.ending import ending_of
 from edge.errors import EdgeError
 from edge.logs import configure_logs
@@ -31,7 +31,13 @@ app.command("enrol")(run.enrol_node)
 app.command("status")(look.status)
 app.command("queue")(look.queue)
 app.command("trace")(look.trace)
-app.command("requeue")(look.requeue)
+app.command("requeue")(hand.requeue)
+app.command("release")(hand.release)
+app.command("hold")(hand.hold)
+app.command("discard")(hand.discard)
+app.command("reroute")(hand.reroute)
+app.command("fix")(hand.fix)
+app.command("audit")(hand.audit)
 app.command("rebuild")(run.rebuild)
 app.add_typer(policy.app, name="policy")
 

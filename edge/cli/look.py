@@ -1,4 +1,4 @@
-"""`skerry-edge status`, `queue`, `trace` and `requeue`: beside a node that runs, or does not, with no control plane."""
+"""`skerry-edge status`, `queue` and `trace`: beside a node that runs, or does not, with no control plane."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from edge.buffer.view import BufferView, QueueFilter
-from edge.cli.options import DataDir, DryRun, Json
+from edge.cli.options import DataDir, Json
 from edge.cli.words import age, counted, plain
 from edge.data_dir import is_owned
 from edge.errors import SettingsError
@@ -26,13 +26,9 @@ class Unfinished(StrEnum):
     SENDING = "sending"
     RETRY_WAIT = "retry_wait"
     PARKED = "parked"
-
-
-class Releasable(StrEnum):
-    """States out of which `requeue` helps."""
-
-    RETRY_WAIT = "retry_wait"
-    PARKED = "parked"
+    QUARANTINED = "quarantined"
+    HELD = "held"
+    GATHERING = "gathering"
 
 
 def status(data_dir: DataDir, as_json: Json = False) -> None:
@@ -48,6 +44,7 @@ def status(data_dir: DataDir, as_json: Json = False) -> None:
         "node": {"node_id": identity.node_id, "site": identity.site, "name": identity.node_name} if identity else None,
         "buffer": asdict(view.counts()),
         "disk": {"free_bytes": usage.free, "total_bytes": usage.total},
+        "standings": view.standings(),
         "deliveries": view.by_priority(),
         "destinations": view.destinations(),
         "notes": notes,
@@ -64,9 +61,11 @@ def _status_text(facts: dict[str, Any]) -> str:
     lines = [
         f"running   {'yes' if facts['running'] else 'no'}",
         f"node      {node['name'] + ' of ' + node['site'] if node else 'not enrolled: stands alone'}",
-        f"held      {counted(counts['instances_held'], 'instance')}",
+        f"accepted  {_standings(facts['standings'])}",
+        f"in spool  {counted(counts['instances_held'], 'instance')}",
         f"waiting   {waiting}",
         f"parked    {counted(counts['deliveries_parked'], 'delivery', 'deliveries')} for a person",
+        *_stopped(counts),
         f"nowhere   {counted(counts['instances_nowhere'], 'instance')} without a destination",
         f"outbox    {outbox} {'not yet at the centre' if node else 'kept for a later enrolment (the newest 10,000)'}",
         f"disk      {disk['free_bytes'] / 2**30:.1f} GiB free of {disk['total_bytes'] / 2**30:.1f}",
@@ -84,6 +83,22 @@ def _status_text(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _standings(instances: dict[str, int]) -> str:
+    words = ", ".join(f"{count} {standing}" for standing, count in instances.items() if count)
+    return f"{counted(sum(instances.values()), 'instance')}{': ' if words else ''}{words}"
+
+
+def _stopped(counts: dict[str, Any]) -> list[str]:
+    lines = []
+    if counts["deliveries_quarantined"]:
+        count = counted(counts["deliveries_quarantined"], "delivery", "deliveries")
+        lines.append(f"quarantine {count} of objects that need mending (`skerry-edge fix`)")
+    if counts["deliveries_held"]:
+        count = counted(counts["deliveries_held"], "delivery", "deliveries")
+        lines.append(f"held back {count} (`skerry-edge release`)")
+    return lines
+
+
 def queue(
     data_dir: DataDir,
     destination: Annotated[str | None, typer.Option("--destination", help="Only this destination.")] = None,
@@ -93,7 +108,7 @@ def queue(
 ) -> None:
     """Deliveries that are not delivered, oldest first, each with the reason."""
     view = BufferView(data_dir)
-    _check_destination(view, destination)
+    check_destination(view, destination)
     found = view.queue(QueueFilter(destination=destination, state=state, limit=limit))
     if as_json:
         print(json.dumps(found, indent=2))
@@ -146,48 +161,7 @@ def _story(one: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def requeue(
-    data_dir: DataDir,
-    uid: Annotated[str | None, typer.Option("--uid", help="Only this instance, series or study.")] = None,
-    destination: Annotated[str | None, typer.Option("--destination", help="Only this destination.")] = None,
-    state: Annotated[Releasable | None, typer.Option("--state", help="Only this state.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Everything that is parked or waits to be retried.")] = False,
-    events: Annotated[bool, typer.Option("--events", help="Events that the control plane could not read.")] = False,
-    unrouted: Annotated[
-        bool, typer.Option("--unrouted", help="Instances that go nowhere: the policy in force decides anew.")
-    ] = False,
-    dry_run: DryRun = False,
-    as_json: Json = False,
-) -> None:
-    """Try again, now: what is parked, what waits, and destinations that are given a rest."""
-    view = BufferView(data_dir)
-    if state is not None and (events or unrouted):
-        raise SettingsError("--state chooses deliveries", hint="Leave it out, or leave --events and --unrouted out.")
-    _check_request(view, uid=uid, destination=destination, every=every, other=events or unrouted or state is not None)
-    what = ("event", "events") if events else ("instance", "instances") if unrouted else ("delivery", "deliveries")
-    if events:
-        count = view.release_events(dry_run=dry_run)
-    elif unrouted:
-        count = view.route_again(uid=uid, dry_run=dry_run)
-    else:
-        count = view.requeue(uid=uid, destination=destination, state=state, dry_run=dry_run)
-    if as_json:
-        print(json.dumps({"requeued": 0 if dry_run else count, "matching": count, "dry_run": dry_run}))
-    else:
-        print(f"{counted(count, *what)} {'would be' if dry_run else 'are'} due again")
-
-
-def _check_request(view: BufferView, *, uid: str | None, destination: str | None, every: bool, other: bool) -> None:
-    if every and (uid or destination or other):
-        raise SettingsError("--all means everything", hint="Leave it out, or leave the other choices out.")
-    if not (uid or destination or every or other):
-        raise SettingsError(
-            "it is not said what to requeue", hint="Give --uid, --destination, --state, --all, --unrouted or --events."
-        )
-    _check_destination(view, destination)
-
-
-def _check_destination(view: BufferView, destination: str | None) -> None:
+def check_destination(view: BufferView, destination: str | None) -> None:
     known = sorted({row["destination"] for row in view.destinations()})
     if destination is not None and destination not in known:
         names = ", ".join(known) or "none"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +16,7 @@ import typer
 
 from edge.cli.documents import read_document
 from edge.cli.options import DataDir, Json
-from edge.cli.words import counted, plain
+from edge.cli.words import counted, duration, plain
 from edge.errors import SettingsError, SpoolError
 from edge.model import AssociationFacts, Decision, SealedInstance, TagSet
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 MOST_EXPLAINED = 10
 PROGRESS_SECONDS = 2.0
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _PREAMBLE = 132
 
 OptionalDataDir = Annotated[
@@ -85,7 +83,7 @@ def replay(
     from edge.policy.document import load_policy
 
     used = load_policy(read_document(policy))
-    compared = _compare(data_dir, used, datetime.now(UTC) - _duration(since))
+    compared = _compare(data_dir, used, datetime.now(UTC) - duration(since, option="--since"))
     studies = [] if listed is None else [_study(asdict(one)) for one in compared.studies(listed.value)]
     counts = {one.value: compared.count(one.value) for one in Difference}
     if as_json:
@@ -205,14 +203,6 @@ def _in_force(data_dir: Path | None) -> Policy:
     raise SettingsError(
         "no policy of a control plane is in force here", hint="Give the document that the node runs with --policy."
     )
-
-
-def _duration(text: str) -> timedelta:
-    match = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if match is None:
-        raise SettingsError(f"--since {text} is not a duration", hint="Write a number and s, m, h or d, such as 24h.")
-    duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    return min(duration, timedelta(days=36_500))
 
 
 def _told(name: str, decision: Decision, tags: TagSet) -> dict[str, Any]:

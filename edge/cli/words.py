@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+
+from edge.errors import SettingsError
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
 
 def counted(number: int, singular: str, plural: str = "") -> str:
     """`1 try`, `2 tries`."""
@@ -19,3 +26,15 @@ def age(seconds: int) -> str:
 def plain(text: object) -> str:
     """Text from outside with everything replaced that a terminal would obey."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(text))
+
+
+def duration(text: str, *, option: str) -> timedelta:
+    """A number and s, m, h or d, as an option takes it; a hundred years at most.
+
+    Raises:
+        SettingsError: it is written in another way.
+    """
+    match = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if match is None:
+        raise SettingsError(f"{option} {text} is not a duration", hint="Write a number and s, m, h or d, such as 24h.")
+    return min(timedelta(**{_UNITS[match[2]]: int(match[1])}), timedelta(days=36_500))

@@ -1,4 +1,4 @@
-"""What a way of delivering must do, and the only three ways in which one delivery can end.
+"""What a way of delivering must do, and the only four ways in which one delivery can end.
 
 This is the seam for a faster sender: it replaces a `Forwarder`, and nothing else notices.
 """
@@ -37,7 +37,15 @@ class Refused:
     status: int = 0
 
 
-Outcome = Accepted | TryLater | Refused
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfit:
+    """The object itself stands in the way, wherever it goes; nothing of it was sent, and a person mends it."""
+
+    reason: str
+    status: int = 0
+
+
+Outcome = Accepted | TryLater | Refused | Unfit
 Settle = Callable[[ClaimedDelivery, Outcome], None]
 
 

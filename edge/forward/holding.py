@@ -16,7 +16,7 @@ from edge.buffer.deliveries import Deliveries
 from edge.buffer.states import DeliveryEvent
 from edge.buffer.transitions import Transition
 from edge.errors import IllegalTransition
-from edge.forward.base import Accepted, Outcome, Refused, TryLater
+from edge.forward.base import Accepted, Outcome, Refused, TryLater, Unfit
 from edge.forward.retry import Backoff
 from edge.model import ClaimedDelivery, Priority
 
@@ -174,6 +174,8 @@ class Holding:
                 return _outcome(delivery, DeliveryEvent.ACCEPTED, note, status)
             case Refused(status=status, reason=reason):
                 return _outcome(delivery, DeliveryEvent.REFUSED, reason, status)
+            case Unfit(status=status, reason=reason):
+                return _outcome(delivery, DeliveryEvent.UNFIT, reason, status)
             case TryLater(status=status, reason=reason):
                 pause = self._backoff.pause(delivery.attempts, random.random)
                 not_before = datetime.now(UTC) + timedelta(seconds=pause)
@@ -195,6 +197,15 @@ class Holding:
                     instance_id=delivery.sealed.instance_id,
                     reason=reason,
                     hint="Mend the cause, then `skerry-edge requeue`.",
+                )
+            case Unfit(reason=reason):
+                metrics.DELIVERIES.labels(destination=self._name, outcome="quarantined").inc()
+                log.error(
+                    "delivery.quarantined",
+                    destination=self._name,
+                    instance_id=delivery.sealed.instance_id,
+                    reason=reason,
+                    hint="Mend the object with `skerry-edge fix`, or the policy, then `skerry-edge release`.",
                 )
 
 

@@ -6,8 +6,8 @@ This is the only place where a forwarder gets an instance's bytes from. Every ki
         ...  # rendition.sop_instance_uid and the other UIDs are those to send; rendition.length is known at once
         shutil.copyfileobj(rendition, out)  # or rendition.readinto(buffer)
 
-and settles what it raises with `unreadable`: a transform that fails refuses the delivery, and the original is never
-sent instead.
+and settles what it raises with `unreadable`: a transform that fails quarantines the delivery, and the original is
+never sent instead. What a person fixed in the object comes before the transforms of the destination.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from isal.isal_zlib import crc32
 from edge.buffer.spool import Spool
 from edge.data_dir import PSEUDONYM_KEY
 from edge.errors import EdgeError, SealBroken, SpoolError, SpoolFileMissing
-from edge.forward.base import Outcome, Refused, TryLater
+from edge.forward.base import Outcome, TryLater, Unfit
 from edge.forward.source import Source
 from edge.forward.splice import Readable, Splice, SpoolOrigin, deflated, inflated
 from edge.model import ClaimedDelivery
@@ -91,6 +91,7 @@ def open_rendition(spool: Spool, delivery: ClaimedDelivery, transforms: Sequence
         OSError: the disk failed.
     """
     original: Readable = Source(spool.open_file(delivery.sealed), delivery.sealed)
+    transforms = (*delivery.fix, *transforms)
     if not transforms:
         return Rendition(original, delivery)
     try:
@@ -127,6 +128,6 @@ def _key(spool: Spool) -> bytes:
 def unreadable(error: EdgeError | OSError) -> Outcome:
     """What becomes of a delivery without a rendition: what is broken is for a person, a disk may recover."""
     if isinstance(error, TransformFailed | SealBroken | SpoolFileMissing):
-        return Refused(reason=str(error))
+        return Unfit(reason=str(error))
     words = error if isinstance(error, SpoolError) else os.strerror(getattr(error, "errno", 0) or 0)
     return TryLater(reason=f"its spool file cannot be read: {words}")

@@ -11,10 +11,10 @@ import apsw
 import pytest
 
 from edge.buffer.deliveries import Deliveries
+from edge.buffer.hand import Hand
 from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
 from edge.buffer.transitions import Transition
-from edge.buffer.view import BufferView
 from edge.model import ClaimedDelivery, Priority
 from tests.conftest import Figures
 
@@ -119,7 +119,7 @@ def test_ten_thousand_are_released_by_filter_in_two_seconds(
     _fill(tmp_path, 10_000, state)
     _fill(tmp_path, QUEUED - 10_000, "due", first=10_000)
     began = time.perf_counter()
-    released = BufferView(tmp_path).requeue(destination="pacs", state=state, dry_run=False)
+    released = Hand(tmp_path).requeue(destination="pacs", state=state, dry_run=False)
     seconds = time.perf_counter() - began
     figures(f"requeue by filter: 10,000 {state} of {QUEUED} in {seconds:.2f} s")
     assert released == 10_000

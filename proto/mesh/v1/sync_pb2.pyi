@@ -268,7 +268,7 @@ class DeliveryChanged(_message.Message):
     study_instance_uid: _builtins.str
     destination: _builtins.str
     state: _builtins.str
-    """due | sending | retry_wait | delivered | parked | superseded"""
+    """gathering | due | sending | retry_wait | held | delivered | parked | quarantined | discarded | superseded"""
     reason: _builtins.str
     """plain words, no patient data"""
     attempts: _builtins.int

@@ -12,6 +12,7 @@ import apsw
 import pytest
 
 from edge.buffer import store
+from edge.buffer.hand import Hand
 from edge.buffer.seal import to_microseconds
 from edge.buffer.states import DeliveryEvent, DeliveryState
 from edge.buffer.store import Buffer
@@ -132,9 +133,9 @@ def test_events_that_a_person_releases_are_told_again_under_new_numbers(buffer: 
     poison, good = buffer.read_outbox(10)
     buffer.set_aside(poison.sequence, "the centre cannot read it")
     buffer.acknowledge(good.sequence)
-    assert BufferView(tmp_path).release_events(dry_run=True) == 1
+    assert Hand(tmp_path).release_events(dry_run=True) == 1
     assert buffer.read_outbox(10) == []
-    assert BufferView(tmp_path).release_events(dry_run=False) == 1
+    assert Hand(tmp_path).release_events(dry_run=False) == 1
     (again,) = buffer.read_outbox(10)
     assert again.sequence > good.sequence
     assert again.body == poison.body
@@ -182,8 +183,8 @@ def test_a_person_sees_the_queue_and_releases_what_is_parked(buffer: Buffer, tmp
     buffer.admit([routed(take(buffer, "1.7"), "pacs")])
     (held,) = buffer.claim("pacs", 10)
     buffer.settle(held.delivery_id, DeliveryEvent.REFUSED, reason="not for us", dimse_status=0xA900)
-    view = BufferView(tmp_path)
-    (parked,) = view.queue(QueueFilter(state=DeliveryState.PARKED))
+    view = Hand(tmp_path)
+    (parked,) = BufferView(tmp_path).queue(QueueFilter(state=DeliveryState.PARKED))
     assert parked["reason"] == "not for us"
     assert view.requeue(uid="1.7", destination=None, dry_run=True) == 1
     assert buffer.claim("pacs", 10) == []
@@ -235,7 +236,7 @@ def test_a_requeue_of_much_holds_the_write_lock_only_briefly(buffer: Buffer, tmp
     buffer.admit([routed(take(buffer, f"1.{n}"), "pacs") for n in range(1200)])
     for held in buffer.claim("pacs", 2000):
         buffer.settle(held.delivery_id, DeliveryEvent.REFUSED, reason="no")
-    assert BufferView(tmp_path).requeue(uid=None, destination="pacs", dry_run=False) == 1200
+    assert Hand(tmp_path).requeue(uid=None, destination="pacs", dry_run=False) == 1200
     assert len(buffer.claim("pacs", 2000)) == 1200
 
 

@@ -14,6 +14,7 @@ import apsw
 import pytest
 
 from edge.buffer import deliveries
+from edge.buffer.hand import Hand
 from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
 from edge.buffer.transitions import Transition
@@ -141,7 +142,7 @@ def test_a_person_who_asks_ends_the_rest_of_a_lane(buffer: Buffer, tmp_path: Pat
         time.sleep(0.02)
     down = False
     time.sleep(0.2)
-    assert BufferView(tmp_path).requeue(uid=None, destination="pacs", dry_run=False) == 0
+    assert Hand(tmp_path).requeue(uid=None, destination="pacs", dry_run=False) == 0
     while _waiting(buffer):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -13,6 +13,7 @@ import pytest
 
 from edge.buffer.claims import ONE_IN
 from edge.buffer.deliveries import Deliveries
+from edge.buffer.hand import Hand
 from edge.buffer.states import DeliveryEvent, DeliveryState
 from edge.buffer.store import Buffer
 from edge.buffer.view import BufferView, QueueFilter
@@ -328,11 +329,11 @@ def test_a_requeue_takes_a_state_and_a_destination(buffer: Buffer, tmp_path: Pat
         buffer.settle(parked.delivery_id, DeliveryEvent.REFUSED)
         later = datetime.now(UTC) + timedelta(hours=1)
         buffer.settle(waiting.delivery_id, DeliveryEvent.FAILED_TRANSIENTLY, not_before=later)
-    view = BufferView(tmp_path)
+    view = Hand(tmp_path)
     assert view.requeue(state="parked", dry_run=True) == 2
     events = len(buffer.read_outbox(1000))
     assert view.requeue(state="parked", destination="pacs", dry_run=False) == 1
     assert view.requeue(state="retry_wait", dry_run=False) == 2
     assert len(buffer.read_outbox(1000)) == events + 3
-    states = {(one["destination"], one["state"]) for one in view.queue(QueueFilter())}
+    states = {(one["destination"], one["state"]) for one in BufferView(tmp_path).queue(QueueFilter())}
     assert states == {("pacs", "due"), ("archive", "due"), ("archive", "parked")}

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from edge.buffer.hand import Hand
 from edge.buffer.states import TRANSITIONS, UNFINISHED, DeliveryEvent, DeliveryState
 from edge.buffer.store import Buffer
-from edge.buffer.view import BufferView
 from edge.errors import IllegalTransition
 from edge.model import ClaimedDelivery, Priority
 from tests.edge_samples import data_set, routed, take
@@ -49,7 +49,7 @@ class Queue(RuleBasedStateMachine):
         self._follow(set(DeliveryEvent))
         for place in PLACES:
             self.buffer.take_over(place)
-        BufferView(self.path).requeue(dry_run=False)
+        Hand(self.path).requeue(dry_run=False)
         for place in PLACES:
             while claimed := self.buffer.claim(place, 7):
                 for one in claimed:
@@ -120,7 +120,7 @@ class Queue(RuleBasedStateMachine):
     @rule(place=st.none() | st.sampled_from(PLACES), state=st.none() | st.sampled_from(["parked", "retry_wait"]))
     def requeue(self, place: str | None, state: str | None) -> None:
         """A person asks for another try."""
-        view = BufferView(self.path)
+        view = Hand(self.path)
         expected = view.requeue(destination=place, state=state, dry_run=True)
         assert view.requeue(destination=place, state=state, dry_run=False) == expected
         self._follow({DeliveryEvent.RELEASED_BY_OPERATOR, DeliveryEvent.REPLACED})

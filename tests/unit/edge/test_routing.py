@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.buffer.hand import Hand
 from edge.buffer.store import Buffer
-from edge.buffer.view import BufferView
 from edge.health import HealthBoard
 from edge.policy.document import Policy, load_policy
 from edge.policy.quickstart import everything_to
@@ -58,7 +58,7 @@ def test_what_no_route_took_is_counted_and_decided_anew_when_a_person_asks(buffe
     router.admit([take(buffer, "1.2.1"), take(buffer, "1.2.2")])
     assert buffer.counts().instances_nowhere == 2
     policy[0] = load_policy(everything_to(["PACS@127.0.0.1:104"]))
-    assert BufferView(tmp_path).route_again(uid="1.2.1", dry_run=False) == 1
+    assert Hand(tmp_path).route_again(uid="1.2.1", dry_run=False) == 1
     router.start()
     deadline = time.monotonic() + 10
     while buffer.counts().deliveries_waiting != 1:
