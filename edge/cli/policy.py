@@ -23,11 +23,17 @@ app = typer.Typer(help="Look at a policy document without running it.", no_args_
 def check(
     file: Annotated[Path, typer.Argument(help="A policy document (YAML), or - for standard input.")],
     as_json: Json = False,
+    listen: Annotated[
+        str,
+        typer.Option(
+            envvar="SKERRY_EDGE_LISTEN", help="HOST:PORT of the node that would run it: it may not be a destination."
+        ),
+    ] = "",
 ) -> None:
     """Say whether FILE would run, with line and column of everything that is wrong or odd."""
     from edge.policy.document import check_policy
 
-    found = check_policy(read_document(file))
+    found = check_policy(read_document(file), listen=listen)
     errors = sum(1 for one in found if one.severity == "error")
     if as_json:
         print(json.dumps({"valid": not errors, "diagnostics": [asdict(one) for one in found]}, indent=2))

@@ -13,6 +13,7 @@ from edge.forward.association import Association
 from edge.forward.base import DestinationDown
 from edge.forward.ends import Ended
 from edge.forward.line import LONGEST_P_DATA, Line
+from edge.forward.ourselves import refuse_ourselves
 from edge.forward.wrapping import SMALLEST_MAXIMUM
 from edge.model import DicomDestination
 from edge.upper_layer import pdu
@@ -109,6 +110,7 @@ class Caller:
                 f"its address {peer.host} cannot be used: {error.strerror}",
                 hint="Check the name in the policy, and the name server of this machine.",
             ) from error
+        refuse_ourselves((str(address[0]), int(address[1])) for *_kind, address in found)
         for family, kind, protocol, _name, address in found:
             raw = socket.socket(family, kind, protocol)
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from edge.errors import Diagnostic, PolicyError
+from edge.policy.itself import check_itself
 from edge.policy.meaning import Meaning
 from edge.policy.model import Policy, Privacy, Route
 from edge.policy.shape import check_shape
@@ -25,9 +26,12 @@ def load_policy(document: str | bytes) -> Policy:
     return policy
 
 
-def check_policy(document: str | bytes) -> tuple[Diagnostic, ...]:
-    """Everything that is wrong or doubtful, in the order of the file; empty when there is nothing to say."""
-    return _read(document)[1]
+def check_policy(document: str | bytes, *, listen: str = "") -> tuple[Diagnostic, ...]:
+    """Everything that is wrong or doubtful, in the order of the file; empty when there is nothing to say.
+
+    `listen` is the HOST:PORT of the node that would run it, when it is known: no destination may be that node.
+    """
+    return _read(document, listen)[1]
 
 
 def render(diagnostics: tuple[Diagnostic, ...], name: str) -> str:
@@ -41,7 +45,7 @@ def render(diagnostics: tuple[Diagnostic, ...], name: str) -> str:
     return "\n".join(lines)
 
 
-def _read(document: str | bytes) -> tuple[Policy | None, tuple[Diagnostic, ...]]:
+def _read(document: str | bytes, listen: str = "") -> tuple[Policy | None, tuple[Diagnostic, ...]]:
     raw = document if isinstance(document, bytes) else document.encode("utf-8", "surrogatepass")
     if len(raw) > MAX_BYTES:
         return None, (_error(1, 1, f"the document is larger than {MAX_BYTES} bytes", "A policy is a short text."),)
@@ -60,7 +64,8 @@ def _read(document: str | bytes) -> tuple[Policy | None, tuple[Diagnostic, ...]]
         return None, _in_order(model)
     meaning = Meaning(text, root, model)
     policy = meaning.policy(f"local:{hashlib.sha256(raw).hexdigest()[:12]}")
-    return policy, _in_order(tuple(meaning.diagnostics))
+    found = (*meaning.diagnostics, *check_itself(root, policy.destinations, listen))
+    return policy, _in_order(found)
 
 
 def _in_order(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:

@@ -8,6 +8,7 @@ import structlog
 
 from edge.buffer.deliveries import Deliveries
 from edge.forward.lanes import Lanes
+from edge.forward.ourselves import this_node_listens_at
 from edge.orders import LOOK_SECONDS, Orders, OrdersWatch
 from edge.processes.child import Child, serve
 from edge.run_dir import RunDir
@@ -28,6 +29,7 @@ def _work(child: Child) -> None:
     outbox, work = child.bell("outbox"), child.bell(child.launch.name)
     deliveries = Deliveries(settings.data_dir, settled=outbox.ring)
     deliveries.sends()
+    this_node_listens_at(child.launch.dicom)
     lanes = Lanes(settings, deliveries, SharedHealth(run_dir, child.launch.name), grace_seconds=GRACE_SECONDS)
     work.listen(deliveries.work_came)
     follower = _Follower(child, deliveries, lanes, OrdersWatch(run_dir))
