@@ -44,11 +44,18 @@ def discard(connection: apsw.Connection, ids: Sequence[int], *, reason: str) -> 
 
 
 def reroute(connection: apsw.Connection, ids: Sequence[int], *, to: str) -> int:
-    """Send these there instead."""
-    now, asked = to_microseconds(datetime.now(UTC)), json.dumps(list(ids))
+    """Send these there instead. What goes there already is left as it is, and so is what is sent or ended by now."""
+    ids = reroutable(connection, ids, to=to)
+    now, asked = to_microseconds(datetime.now(UTC)), json.dumps(ids)
     added = run(connection, "reroute_together", ids=asked, destination=to, reason="sent here by an operator", now=now)
     _tell(connection, [row["id"] for row in added], now)
     return len(_end(connection, ids, f"sent to {to} instead, by an operator"))
+
+
+def reroutable(connection: apsw.Connection, ids: Sequence[int], *, to: str) -> list[int]:
+    """Those of these that can still be sent there instead."""
+    found = run(connection, "reroutable", ids=json.dumps(list(ids)), destination=to)
+    return [int(row["id"]) for row in found]
 
 
 def _end(connection: apsw.Connection, ids: Sequence[int], reason: str) -> set[int]:

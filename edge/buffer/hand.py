@@ -14,7 +14,7 @@ import apsw
 
 from edge.buffer import rows
 from edge.buffer.database import open_reader, open_writer, run
-from edge.buffer.deeds import Together, discard, hold, release, reroute
+from edge.buffer.deeds import Together, discard, hold, release, reroutable, reroute
 from edge.buffer.deliveries import WAKE_NOTE
 from edge.buffer.seal import from_microseconds, to_microseconds
 from edge.buffer.states import DeliveryEvent, DeliveryState, sources
@@ -104,7 +104,7 @@ class Hand:
         Raises:
             UnknownInstance: a UID was given and nothing is known under it.
         """
-        found = self._chosen(choice, DeliveryEvent.DISCARDED_BY_OPERATOR)
+        found = reroutable(self._reader, self._chosen(choice, DeliveryEvent.DISCARDED_BY_OPERATOR), to=to)
         return len(found) if dry_run else self._do("reroute", choice, f"to {to}", found, partial(reroute, to=to))
 
     def fixable(self, uid: str) -> list[SealedInstance]:
@@ -177,12 +177,13 @@ class Hand:
     def _chosen(self, choice: Choice, event: DeliveryEvent) -> list[int]:
         if choice.uid is not None:
             self._view.trace(choice.uid)
+        possible = [state for state in sources(event) if state in choice.states or not choice.states]
         found = run(
             self._reader,
             "chosen",
             uid=choice.uid,
             destination=choice.destination,
-            states=json.dumps(choice.states or sources(event)),
+            states=json.dumps(possible),
             calling_ae_title=choice.calling_ae_title,
             before=to_microseconds(choice.before) if choice.before else None,
             reason=choice.reason,

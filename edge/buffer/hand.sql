@@ -30,11 +30,19 @@ WHERE id IN (SELECT value FROM json_each(:ids))
   AND state IN ('gathering', 'due', 'retry_wait', 'parked', 'quarantined', 'held')
 RETURNING id;
 
+-- reroutable: those of these that can still be sent somewhere else
+SELECT id FROM delivery
+WHERE id IN (SELECT value FROM json_each(:ids)) AND destination <> :destination
+  AND state IN ('gathering', 'due', 'retry_wait', 'parked', 'quarantined', 'held')
+ORDER BY id;
+
 -- reroute_together: the instances of these deliveries go to another destination too, those that do not already
 INSERT INTO delivery (instance, destination, state, changed_at, priority, reason)
 SELECT delivery.instance, :destination, 'due', :now, delivery.priority, :reason
-FROM delivery WHERE id IN (SELECT value FROM json_each(:ids)) AND destination <> :destination
-ON CONFLICT (instance, destination) DO NOTHING
+FROM delivery WHERE id IN (SELECT value FROM json_each(:ids))
+ON CONFLICT (instance, destination) DO UPDATE SET state = 'due', reason = excluded.reason, dimse_status = 0,
+  not_before = 0, changed_at = excluded.changed_at
+WHERE delivery.state = 'discarded'
 RETURNING id;
 
 -- add_deed: what a person asked for

@@ -41,6 +41,7 @@ class DeliveryEvent(StrEnum):
     RELEASED_BY_OPERATOR = "released_by_operator"
     HELD_BY_OPERATOR = "held_by_operator"
     DISCARDED_BY_OPERATOR = "discarded_by_operator"
+    SENT_HERE_BY_OPERATOR = "sent_here_by_operator"
     REPLACED = "replaced"
 
 
@@ -75,6 +76,7 @@ TRANSITIONS: dict[tuple[DeliveryState, DeliveryEvent], DeliveryState] = {
     (_S.QUARANTINED, _E.DISCARDED_BY_OPERATOR): _S.DISCARDED,
     (_S.HELD, _E.DISCARDED_BY_OPERATOR): _S.DISCARDED,
     (_S.DISCARDED, _E.ACCEPTED): _S.DELIVERED,
+    (_S.DISCARDED, _E.SENT_HERE_BY_OPERATOR): _S.DUE,  # instead of elsewhere: sent away and back again, it is not lost
     # A newer object of the same UID takes its place, because the policy says so. What is being sent is not torn off.
     (_S.DUE, _E.REPLACED): _S.SUPERSEDED,
     (_S.RETRY_WAIT, _E.REPLACED): _S.SUPERSEDED,

@@ -15,9 +15,14 @@ def test_every_state_but_the_last_ones_has_a_way_out() -> None:
     assert set(DeliveryState) == {*UNFINISHED, *ENDED, DeliveryState.DELIVERED}
 
 
-@pytest.mark.parametrize("ended", ENDED)
-def test_what_was_superseded_or_discarded_is_never_sent_again_by_itself_or_by_a_person(ended: DeliveryState) -> None:
-    assert {event for state, event in TRANSITIONS if state is ended} == {DeliveryEvent.ACCEPTED}
+def test_what_was_superseded_is_never_sent_again_by_itself_or_by_a_person() -> None:
+    events = {event for state, event in TRANSITIONS if state is DeliveryState.SUPERSEDED}
+    assert events == {DeliveryEvent.ACCEPTED}
+
+
+def test_what_was_discarded_is_sent_again_only_when_a_person_sends_it_there_instead_of_elsewhere() -> None:
+    events = {event for state, event in TRANSITIONS if state is DeliveryState.DISCARDED}
+    assert events == {DeliveryEvent.ACCEPTED, DeliveryEvent.SENT_HERE_BY_OPERATOR}
 
 
 @pytest.mark.parametrize(
