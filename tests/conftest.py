@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.standings import check_standings, databases
 
 # Enough for slots to be used again in every node that a test starts, and no gigabyte for each of them.
 os.environ.setdefault("SKERRY_EDGE_READY_SPOOL_BYTES", str(16 << 20))
@@ -19,6 +22,16 @@ Figures = Callable[[str], None]
 def figures(record_property: Callable[[str, object], None]) -> Figures:
     """Tell a figure: one line in the summary of the run."""
     return lambda line: record_property("figure", line)
+
+
+@pytest.fixture(autouse=True)
+def _every_instance_stands_in_one_place(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test with nodes of its own: the sums of their buffers are those of their deliveries."""
+    folder: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if folder is not None and "any_database" not in request.keywords:
+        for database in databases(folder):
+            check_standings(database)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -179,9 +179,11 @@ class Deliveries:
         self._writer.close()
         os.close(self._senders)
 
-    def _expire(self, moment: int, destination: str | None = None) -> int:
+    def _expire(self, until: int, destination: str | None = None) -> int:
+        now = to_microseconds(datetime.now(UTC))
+
         def expire(connection: apsw.Connection) -> int:
-            run(connection, "expire_leases", now=moment, absurd=moment + ABSURD, destination=destination)
+            run(connection, "expire_leases", now=now, until=until, absurd=until + ABSURD, destination=destination)
             return connection.changes()
 
         return self._writer.write(expire)

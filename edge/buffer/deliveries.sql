@@ -47,7 +47,7 @@ SELECT min(priority) AS priority FROM (
 
 -- expire_leases: a sender that died gives its deliveries back
 UPDATE delivery SET state = 'due', changed_at = :now
-WHERE state = 'sending' AND (lease_until <= :now OR lease_until > :absurd)
+WHERE state = 'sending' AND (lease_until <= :until OR lease_until > :absurd)
   AND (:destination IS NULL OR destination = :destination);
 
 -- deliver_together: many successes at once, each under the same rule as one alone

@@ -14,20 +14,23 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge.buffer.hand import Hand
+from edge.buffer.hand import Choice, Hand
 from edge.buffer.states import TRANSITIONS, UNFINISHED, DeliveryEvent, DeliveryState
 from edge.buffer.store import Buffer
-from edge.errors import IllegalTransition
+from edge.errors import IllegalTransition, UnknownInstance
 from edge.model import ClaimedDelivery, Priority
 from tests.edge_samples import data_set, routed, take
+from tests.standings import check_standings
 
 PLACES = ("pacs", "archive")
 ENDS = (
     DeliveryEvent.ACCEPTED,
     DeliveryEvent.FAILED_TRANSIENTLY,
     DeliveryEvent.REFUSED,
+    DeliveryEvent.UNFIT,
     DeliveryEvent.GIVEN_BACK,
 )
+ACTIONS = ("release", "hold", "discard", "reroute")
 States = dict[int, DeliveryState]
 
 
@@ -49,13 +52,13 @@ class Queue(RuleBasedStateMachine):
         self._follow(set(DeliveryEvent))
         for place in PLACES:
             self.buffer.take_over(place)
-        Hand(self.path).requeue(dry_run=False)
+        Hand(self.path).release(Choice(), dry_run=False)
         for place in PLACES:
             while claimed := self.buffer.claim(place, 7):
                 for one in claimed:
                     self.buffer.settle(one.delivery_id, DeliveryEvent.ACCEPTED)
         ended = self._states()
-        assert set(ended.values()) <= {DeliveryState.DELIVERED, DeliveryState.SUPERSEDED}
+        assert set(ended.values()) <= frozenset(DeliveryState) - UNFINISHED
         assert len(ended) == self.admitted
         self.reader.close()
         self.buffer.close()
@@ -125,6 +128,36 @@ class Queue(RuleBasedStateMachine):
         assert view.requeue(destination=place, state=state, dry_run=False) == expected
         self._follow({DeliveryEvent.RELEASED_BY_OPERATOR, DeliveryEvent.REPLACED})
 
+    @rule(
+        place=st.none() | st.sampled_from(PLACES),
+        uid=st.none() | st.sampled_from(["1.2.1", "1.2.2"]),
+        action=st.sampled_from(ACTIONS),
+        to=st.sampled_from(PLACES),
+    )
+    def act(self, place: str | None, uid: str | None, action: str, to: str) -> None:
+        """A person changes what becomes of many."""
+        hand, choice = Hand(self.path), Choice(destination=place, uid=uid)
+        before = len(self._states())
+        with suppress(UnknownInstance):
+            match action:
+                case "release":
+                    hand.release(choice, dry_run=False)
+                case "hold":
+                    hand.hold(choice, reason="as the test says", dry_run=False)
+                case "discard":
+                    hand.discard(choice, reason="as the test says", dry_run=False)
+                case "reroute":
+                    hand.reroute(choice, to=to, dry_run=False)
+        added = len(self._states()) - before
+        self.admitted += added
+        person = {
+            DeliveryEvent.RELEASED_BY_OPERATOR,
+            DeliveryEvent.HELD_BY_OPERATOR,
+            DeliveryEvent.DISCARDED_BY_OPERATOR,
+            DeliveryEvent.SENT_HERE_BY_OPERATOR,
+        }
+        self._follow(person | {DeliveryEvent.REPLACED}, added=added)
+
     @rule()
     def housekeeping(self) -> None:
         """The slow round of the node."""
@@ -150,7 +183,13 @@ class Queue(RuleBasedStateMachine):
         assert {key: count for key, count in tally.items() if count} == counted
         unfinished = sum(count for (state, _priority), count in counted.items() if state in UNFINISHED)
         counts = self.buffer.counts()
-        assert counts.deliveries_waiting + counts.deliveries_parked == unfinished
+        for_people = counts.deliveries_parked + counts.deliveries_quarantined + counts.deliveries_held
+        assert counts.deliveries_waiting + for_people == unfinished
+
+    @invariant()
+    def every_instance_stands_in_one_place(self) -> None:
+        """What was accepted is the sum of where it stands."""
+        check_standings(self.path / "edge.db")
 
     def _follow(self, events: set[DeliveryEvent], *, added: int = 0) -> None:
         """Nothing moved but on the ways that these events open, one after the other."""

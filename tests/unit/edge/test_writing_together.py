@@ -127,21 +127,27 @@ def test_a_start_takes_nothing_from_a_process_that_still_sends(tmp_path: Path, b
 
 
 def test_the_states_in_the_queries_are_those_of_the_table() -> None:
-    queries = load_queries("deliveries.sql")
+    queries = load_queries("deliveries.sql") | load_queries("hand.sql")
     for name, event in (
         ("elapse_backoff", DeliveryEvent.BACKOFF_ELAPSED),
         ("claim", DeliveryEvent.CLAIMED),
         ("expire_leases", DeliveryEvent.LEASE_EXPIRED),
         ("deliver_together", DeliveryEvent.ACCEPTED),
+        ("release_together", DeliveryEvent.RELEASED_BY_OPERATOR),
+        ("hold_together", DeliveryEvent.HELD_BY_OPERATOR),
+        ("discard_together", DeliveryEvent.DISCARDED_BY_OPERATOR),
     ):
         becomes, *of = re.findall(r"state = '(\w+)'", queries[name])
+        of += [
+            word for group in re.findall(r"state IN \(('[^)]*)\)", queries[name]) for word in re.findall(r"\w+", group)
+        ]
         assert (becomes, set(of)) == (target(event), set(sources(event)))
 
 
 @pytest.mark.parametrize("query", ["anything_due", "elapse_backoff", "claim", "expire_leases"])
 def test_looking_for_work_never_reads_what_is_done(buffer: Buffer, tmp_path: Path, query: str) -> None:
     connection = apsw.Connection(str(tmp_path / "edge.db"))
-    values = dict.fromkeys(("destination", "now", "absurd", "limit", "lease_until"), 1)
+    values = dict.fromkeys(("destination", "now", "absurd", "limit", "lease_until", "until"), 1)
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {load_queries('deliveries.sql')[query]}", values)]
     assert not [step for step in plan if step.startswith("SCAN delivery") and "USING" not in step], plan
     connection.close()
