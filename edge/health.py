@@ -85,6 +85,12 @@ DESTINATION_UNKNOWN = Condition(
     text="Deliveries wait for a destination that the policy no longer names.",
     hint="Name the destination in the policy again; nothing is dropped meanwhile.",
 )
+IMAGES_COME_BACK = Condition(
+    code="images-come-back",
+    severity=Severity.MEDIUM,
+    text="Images come back from a destination that has them; they are kept, and not sent there again.",
+    hint="Two routers point at each other: let the route there leave out what comes from there, by calling_ae_title.",
+)
 BUFFER_FAILING = Condition(
     code="buffer-failing",
     severity=Severity.HIGH,

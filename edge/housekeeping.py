@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Set
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from edge import metrics
+from edge.buffer.came_back import LOOP_NOTE
 from edge.buffer.slot_maker import SlotMaker
 from edge.buffer.store import Buffer
 from edge.health import (
     DELIVERIES_PARKED,
     DELIVERIES_QUARANTINED,
     DESTINATION_UNKNOWN,
+    IMAGES_COME_BACK,
     NO_ROUTE,
     SPOOL_DAMAGED,
     SPOOL_FULL,
@@ -30,6 +33,8 @@ FILLING_SECONDS = 4.0
 AT_ONCE, AT_ONCE_WHEN_BUSY = 500, 25
 """Instances that leave their slots in one round. Wiping a slot waits for the disk, as answering a modality does; while
 images come in, only so much is wiped that the disk cannot fill."""
+LOOP_SHOWN = timedelta(minutes=15)
+"""How long after the last one that came back a loop is still told of."""
 EVENTS_WITHOUT_CENTRE = 10_000
 """Enough to tell a control plane of the last days when a lone node is enrolled, and never a full disk."""
 
@@ -140,6 +145,15 @@ class Housekeeping:
             text = f"{waiting[name]} deliveries wait for {name}, which the policy no longer names."
             self._health.raise_condition(DESTINATION_UNKNOWN.saying(text, subject=name))
 
+    def _look_for_loops(self, policy: Policy) -> None:
+        for name in (destination.name for destination in policy.destinations):
+            last = self._buffer.note(LOOP_NOTE + name)
+            if last is not None and datetime.now(UTC) - datetime.fromisoformat(last) < LOOP_SHOWN:
+                text = f"Images that {name} has come back from it; they are kept, and not sent there again."
+                self._health.raise_condition(IMAGES_COME_BACK.saying(text, subject=name))
+            else:
+                self._health.clear(IMAGES_COME_BACK.code, name)
+
     def _run(self) -> None:
         while not self._stopping.wait(ROUND_SECONDS):
             try:
@@ -149,6 +163,7 @@ class Housekeeping:
                 self._give_room_back(policy)
                 if policy is not None:
                     self._look_for_unknown_destinations(policy)
+                    self._look_for_loops(policy)
                 if not self._has_centre:
                     self._buffer.forget_events(EVENTS_WITHOUT_CENTRE)
                 self._buffer.bound_wal()

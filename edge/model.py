@@ -102,6 +102,8 @@ class RoutedInstance:
     flags: tuple[str, ...]
     shared_tags: Mapping[str, str] = field(default_factory=dict)
     """The tags that the site's privacy rule lets out, as text; multiple values joined by a backslash."""
+    origins: Mapping[str, bool] = field(default_factory=dict)
+    """Destinations that the sender may be, and whether its AE title says so (`edge/policy/origins.py`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

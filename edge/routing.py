@@ -18,6 +18,7 @@ from edge.health import BUFFER_FAILING, HealthBoard
 from edge.model import Decision, RoutedInstance, SealedInstance, TagSet
 from edge.policy.document import Policy
 from edge.policy.match import decide
+from edge.policy.origins import Origins
 from edge.policy.privacy import shared_tags, shared_uid
 from edge.tags import read_file_tags
 
@@ -55,6 +56,7 @@ class Router:
         self._asked_to_look = threading.Event()
         self._turned = time.monotonic()
         self._retry_at = 0.0
+        self._origins: tuple[Policy | None, Origins] = (None, Origins(()))
         self._thread = threading.Thread(target=self._run, name="router", daemon=True)
 
     def start(self) -> None:
@@ -153,7 +155,13 @@ class Router:
             decision=decide(policy, sealed.facts, tags) if policy else UNDECIDED,
             flags=tags.flags,
             shared_tags=self._shared(policy, sealed, tags) if policy else {},
+            origins=self._origins_of(policy).of(sealed.facts) if policy else {},
         )
+
+    def _origins_of(self, policy: Policy) -> Origins:
+        if self._origins[0] is not policy:
+            self._origins = (policy, Origins(policy.destinations))
+        return self._origins[1]
 
     def _shared(self, policy: Policy, sealed: SealedInstance, tags: TagSet) -> dict[str, str]:
         shared = shared_tags(policy, tags, self._key)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import apsw
 
 from edge.buffer import rows
+from edge.buffer.came_back import came_back, cut, remember
 from edge.buffer.database import first, run
 from edge.buffer.duplicates import OTHER_BYTES, SAME_BYTES, Twins, supersede
 from edge.buffer.slots import generation_of, slot_of
@@ -32,11 +33,16 @@ def _admit(connection: apsw.Connection, routed: RoutedInstance, twins: Twins | N
         routed = replace(routed, flags=(*routed.flags, SAME_BYTES))
     elif twins is not None and twins.others:
         routed = replace(routed, flags=(*routed.flags, OTHER_BYTES))
+    back = came_back(connection, routed)
+    if back is not None:
+        routed = replace(routed, flags=(*routed.flags, back.flag))
     added = first(connection, "add_instance", **rows.instance_values(routed))
     if added is None:
         return False
     instance_id = routed.sealed.instance_id
     run(connection, "occupy_slot", slot=slot_of(instance_id), generation=generation_of(instance_id))
+    if back is not None:
+        remember(connection, back, now)
     if again:
         # The row is the record of the arrival, and what gives the slot back; nothing is delivered once more.
         run(connection, "mark_repeated", id=added["id"], now=now)
@@ -49,6 +55,8 @@ def _admit(connection: apsw.Connection, routed: RoutedInstance, twins: Twins | N
     if not routed.decision.policy:
         return True  # without a policy there is no privacy rule yet, so nothing is told
     run(connection, "add_event", kind="instance_received", now=now, body=json.dumps(rows.received_body(routed)))
+    if back is not None:
+        cut(connection, added["id"], back)
     return True
 
 

@@ -1,0 +1,40 @@
+"""Whether who sends is one of the destinations: the question behind loops through other routers (pure)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from edge.model import AssociationFacts, Destination, DicomDestination, DicomWebDestination
+
+
+class Origins:
+    """The destinations of a policy, by what a sender shows of itself."""
+
+    def __init__(self, destinations: Iterable[Destination]) -> None:
+        self._by_title: defaultdict[str, list[str]] = defaultdict(list)
+        self._by_address: defaultdict[str, list[str]] = defaultdict(list)
+        for one in destinations:
+            match one:
+                case DicomDestination():
+                    self._by_title[one.ae_title].append(one.name)
+                    self._by_address[one.host].append(one.name)
+                case DicomWebDestination():
+                    self._by_address[urlsplit(one.url).hostname or ""].append(one.name)
+                case _:
+                    continue
+
+    def of(self, facts: AssociationFacts) -> Mapping[str, bool]:
+        """The names of the destinations that the sender may be, and whether its AE title says so.
+
+        An address alone is weaker: several systems share one, and whoever sent an object first may be such a neighbour.
+        """
+        by_address = self._by_address.get(facts.peer_address, ())
+        by_title = self._by_title.get(facts.calling_ae_title, ())
+        if not by_address and not by_title:
+            return _NOBODY
+        return {**dict.fromkeys(by_address, False), **dict.fromkeys(by_title, True)}
+
+
+_NOBODY: Mapping[str, bool] = {}
