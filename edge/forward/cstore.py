@@ -11,7 +11,7 @@ import structlog
 
 from edge.buffer.spool import Spool
 from edge.forward.association import offer_of
-from edge.forward.base import DestinationDown, Outcome, Refused, Settle
+from edge.forward.base import DestinationDown, Outcome, Settle, Unfit
 from edge.forward.carriage import Carrier
 from edge.forward.opening import offerable
 from edge.forward.pool import Pool
@@ -126,5 +126,5 @@ def _offerable(deliveries: Sequence[ClaimedDelivery], settle: Settle) -> list[Cl
     if len(good) < len(deliveries):
         for one in deliveries:
             if not offerable(offer_of(one)):
-                settle(one, Refused(reason="its SOP class or transfer syntax is no UID that can be proposed"))
+                settle(one, Unfit(reason="its SOP class or transfer syntax is no UID that can be proposed"))
     return good

@@ -14,7 +14,7 @@ from pynetdicom import AE
 from edge.buffer.spool import Spool
 from edge.buffer.store import Buffer
 from edge.durable import write_durably
-from edge.forward.base import Accepted, DestinationDown, Forwarder, Outcome, Refused, TryLater
+from edge.forward.base import Accepted, DestinationDown, Forwarder, Outcome, Refused, TryLater, Unfit
 from edge.forward.credentials import Credentials
 from edge.forward.cstore import CStoreForwarder
 from edge.forward.dicomweb import DicomWebForwarder
@@ -165,22 +165,22 @@ def test_a_destination_that_is_away_settles_nothing_and_is_used_again_when_it_is
     assert set(_deliver(rig.forwarder, deliveries)) == {"1.2.1", "1.2.2"}
 
 
-def test_an_instance_whose_file_rotted_is_refused_and_the_others_go_on(rig: Rig, buffer: Buffer) -> None:
+def test_an_instance_whose_file_rotted_is_unfit_and_the_others_go_on(rig: Rig, buffer: Buffer) -> None:
     deliveries = _queue(buffer, "1.2.1", "1.2.2", "1.2.3")
     path = buffer.spool.path(deliveries[1].sealed.instance_id)
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     outcomes = _deliver(rig.forwarder, deliveries)
-    assert isinstance(outcomes["1.2.2"], Refused)
+    assert isinstance(outcomes["1.2.2"], Unfit)
     assert set(rig.received()) == {"1.2.1", "1.2.3"}
 
 
-def test_an_instance_whose_file_is_gone_is_refused_and_the_others_go_on(rig: Rig, buffer: Buffer) -> None:
+def test_an_instance_whose_file_is_gone_is_unfit_and_the_others_go_on(rig: Rig, buffer: Buffer) -> None:
     deliveries = _queue(buffer, "1.2.1", "1.2.2")
     buffer.spool.path(deliveries[0].sealed.instance_id).unlink()
     outcomes = _deliver(rig.forwarder, deliveries)
-    assert isinstance(outcomes["1.2.1"], Refused)
+    assert isinstance(outcomes["1.2.1"], Unfit)
     assert isinstance(outcomes["1.2.2"], Accepted)
 
 

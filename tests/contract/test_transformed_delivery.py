@@ -16,7 +16,7 @@ from edge.buffer.spool import Spool
 from edge.buffer.store import Buffer
 from edge.data_dir import PSEUDONYM_KEY
 from edge.durable import write_durably
-from edge.forward.base import Accepted, Forwarder, Outcome, Refused
+from edge.forward.base import Accepted, Forwarder, Outcome, Unfit
 from edge.forward.credentials import Credentials
 from edge.forward.cstore import CStoreForwarder
 from edge.forward.dicomweb import DicomWebForwarder
@@ -174,7 +174,7 @@ def test_a_step_that_fails_refuses_the_delivery_and_the_original_is_never_sent(r
     bad = data_set(f"{UID}1").replace(b"P1", b"P2")
     mapping = step("map", "PatientID", table=(("P1", "Q1"),))
     outcomes = _deliver(rig, buffer, _transforms(mapping), data_set(), bad)
-    refused = [one for one in outcomes if isinstance(one, Refused)]
+    refused = [one for one in outcomes if isinstance(one, Unfit)]
     assert [one.reason for one in refused] == [
         "transform `site-b`, step 1 (`map` of PatientID): PatientID: its value is not in the table"
     ]
@@ -194,7 +194,7 @@ def test_whatever_goes_wrong_with_a_transform_nothing_arrives(
     else:
         steps = (step("prefix", "PatientID", value="x" * 64),)
     (outcome,) = _deliver(rig, buffer, _transforms(*steps), content)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, Unfit)
     assert "transform `site-b`" in outcome.reason
     assert rig.received() == {}
 
@@ -219,7 +219,7 @@ def test_a_rotten_file_is_never_complete_at_the_destination(rig: Rig, buffer: Bu
     outcomes: list[Outcome] = []
     forwarder = rig.forwarder(_transforms(step("set", "StudyID", value="7")))
     forwarder.deliver([delivery], lambda _delivery, outcome: outcomes.append(outcome))
-    assert [type(one) for one in outcomes] == [Refused]
+    assert [type(one) for one in outcomes] == [Unfit]
     # A receiver may keep what came before the end, but never had the end.
     assert all(len(got) < size for got in rig.received().values())
 
@@ -255,9 +255,9 @@ def test_a_deflated_data_set_is_deflated_again(buffer: Buffer, size: int) -> Non
     assert inflated == plain.replace(b"LO\x02\x00P1", b"LO\x04\x00B-P1")
 
 
-def test_a_damaged_deflated_data_set_is_refused(rig: Rig, buffer: Buffer) -> None:
+def test_a_damaged_deflated_data_set_is_unfit(rig: Rig, buffer: Buffer) -> None:
     (outcome,) = _deliver(rig, buffer, _transforms(step("charset")), b"\xff" * 100, syntax=DEFLATED)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, Unfit)
     assert outcome.reason.startswith("transform `site-b`: the deflated data set")
     assert rig.received() == {}
 

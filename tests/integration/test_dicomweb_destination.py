@@ -12,7 +12,7 @@ import pytest
 
 from edge.buffer.store import Buffer
 from edge.durable import write_durably
-from edge.forward.base import Accepted, DestinationDown, Outcome, Refused, TryLater
+from edge.forward.base import Accepted, DestinationDown, Outcome, Refused, TryLater, Unfit
 from edge.forward.credentials import Credentials
 from edge.forward.dicomweb import DicomWebForwarder
 from edge.model import ClaimedDelivery, DicomWebDestination
@@ -165,7 +165,7 @@ def test_a_file_that_rotted_behind_its_first_megabytes_is_never_whole_at_the_ser
     content = bytearray(path.read_bytes())
     content[large.data_set_offset + large.data_set_length - 1] ^= 1
     path.write_bytes(content)
-    assert isinstance(_deliver(_forwarder(buffer, tmp_path, service.url), buffer.claim("d", 1))["1.2.1"], Refused)
+    assert isinstance(_deliver(_forwarder(buffer, tmp_path, service.url), buffer.claim("d", 1))["1.2.1"], Unfit)
     assert all(len(body) < 4_000_000 for _path, _headers, body in service.requests)
 
 

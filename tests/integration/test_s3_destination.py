@@ -12,7 +12,7 @@ import pytest
 from edge.buffer.store import Buffer
 from edge.durable import write_durably
 from edge.forward import s3 as s3_module
-from edge.forward.base import Accepted, DestinationDown, Outcome, Refused, TryLater
+from edge.forward.base import Accepted, DestinationDown, Outcome, Refused, TryLater, Unfit
 from edge.forward.credentials import Credentials
 from edge.forward.s3 import S3Forwarder
 from edge.model import DEFAULT_TEMPLATE, ClaimedDelivery, S3Destination
@@ -198,6 +198,6 @@ def test_an_upload_in_parts_that_fails_leaves_nothing_behind(
         real(self, *call)  # type: ignore[arg-type]
 
     monkeypatch.setattr(S3Forwarder, "_put_parts", rot_then_send)
-    assert isinstance(_deliver(_forwarder(buffer, tmp_path, store.url), deliveries)["1.2.1"], Refused)
+    assert isinstance(_deliver(_forwarder(buffer, tmp_path, store.url), deliveries)["1.2.1"], Unfit)
     assert store.objects() == {}
     assert not store.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads")

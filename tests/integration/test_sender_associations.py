@@ -12,7 +12,7 @@ import pytest
 
 from edge.buffer.store import Buffer
 from edge.forward import pool
-from edge.forward.base import Accepted, Refused, TryLater
+from edge.forward.base import Accepted, TryLater, Unfit
 from provisioning.local.storescp import StoreScp
 from tests import byte_pdus as pdus
 from tests.byte_sink import ByteSink, Habits
@@ -150,7 +150,7 @@ def test_a_large_file_that_rotted_is_never_complete_at_the_peer_and_the_rest_arr
         assert sent.kinds() == {
             "1.2.0": Accepted,
             "1.2.1": Accepted,
-            "1.2.8": Refused,
+            "1.2.8": Unfit,
             "1.2.3": Accepted,
             "1.2.4": Accepted,
         }

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge.buffer.store import Buffer
-from edge.forward.base import Accepted, Refused, TryLater
+from edge.forward.base import Accepted, Refused, TryLater, Unfit
 from tests import byte_commands as commands
 from tests import byte_pdus as pdus
 from tests.byte_pdus import Rejected
@@ -122,11 +122,11 @@ def test_an_accepted_context_in_a_syntax_that_was_not_offered_carries_nothing(bu
         assert sink.arrivals == []
 
 
-def test_an_instance_under_what_is_no_uid_is_parked_and_the_others_go(buffer: Buffer) -> None:
+def test_an_instance_under_what_is_no_uid_is_quarantined_and_the_others_go(buffer: Buffer) -> None:
     odd = deliveries(buffer, {"1.2.9": data_set("1.2.9")}, sop_class="not a uid")
     with ByteSink() as sink:
         sent = deliver(sender(buffer, sink.port), odd + deliveries(buffer, _few(1)))
-        assert sent.kinds() == {"1.2.9": Refused, "1.2.0": Accepted}
+        assert sent.kinds() == {"1.2.9": Unfit, "1.2.0": Accepted}
 
 
 Answer = Callable[[int, str], bytes]

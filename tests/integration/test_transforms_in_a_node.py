@@ -41,12 +41,12 @@ def test_a_node_transforms_for_one_destination_and_parks_what_it_cannot(tmp_path
         deadline = time.monotonic() + 20
         while True:
             now = edge.ask("status")["buffer"]
-            if now["deliveries_parked"] == 1 and not now["deliveries_waiting"] and now["instances_held"] == 2:
+            if now["deliveries_quarantined"] == 1 and not now["deliveries_waiting"] and now["instances_held"] == 2:
                 break
             assert time.monotonic() < deadline, f"{now}\n{edge.log_end()}"
             time.sleep(0.1)
         (story,) = edge.ask("trace", "1.2.3.2")
-        reasons = {one["destination"]: one["reason"] for one in story["deliveries"] if one["state"] == "parked"}
+        reasons = {one["destination"]: one["reason"] for one in story["deliveries"] if one["state"] == "quarantined"}
         assert reasons == {
             "research": "transform `pseudonyms`, step 3 (`map` of PatientID): PatientID: its value is not in the table"
         }
