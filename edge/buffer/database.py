@@ -20,7 +20,12 @@ from edge.errors import SettingsError
 APPLICATION_ID = 0x534B5259  # "SKRY"
 SCHEMA_VERSION = 4
 BUSY_TIMEOUT_MS = 5_000
-_QUERIES = load_queries("queries.sql") | load_queries("deliveries.sql") | load_queries("hand.sql") | load_queries("returns.sql")
+_QUERIES = (
+    load_queries("queries.sql")
+    | load_queries("deliveries.sql")
+    | load_queries("hand.sql")
+    | load_queries("returns.sql")
+)
 
 Row = dict[str, Any]
 
