@@ -56,7 +56,9 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND (state = 'sending' OR state 
                                                        OR state = 'held' OR state = 'discarded') RETURNING id;
 
 -- settle_instances: of these deliveries' instances, those that are finished everywhere by now
-UPDATE instance SET settled_at = :now
+UPDATE instance SET settled_at = :now,
+  standing = CASE WHEN EXISTS (SELECT 1 FROM delivery WHERE delivery.instance = instance.id AND state <> 'delivered')
+                  THEN 'ended' ELSE 'delivered' END
 WHERE id IN (SELECT instance FROM delivery WHERE id IN (SELECT value FROM json_each(:ids)))
   AND NOT EXISTS (SELECT 1 FROM delivery
                   WHERE delivery.instance = instance.id AND state NOT IN ('delivered', 'superseded', 'discarded'));

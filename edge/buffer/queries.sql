@@ -138,8 +138,10 @@ WHERE id > :after AND +received_at >= :since AND released_at IS NULL AND vacated
 SELECT instance, destination, state, priority, attempts, dimse_status, reason, changed_at, not_before
 FROM delivery WHERE instance IN (SELECT value FROM json_each(:instances)) ORDER BY id;
 
--- settle_instance: the last of its deliveries has just been finished
-UPDATE instance SET settled_at = :now
+-- settle_instance: the last of its deliveries has just been finished: it stands where they end
+UPDATE instance SET settled_at = :now,
+  standing = CASE WHEN EXISTS (SELECT 1 FROM delivery WHERE delivery.instance = instance.id AND state <> 'delivered')
+                  THEN 'ended' ELSE 'delivered' END
 WHERE id = (SELECT instance FROM delivery WHERE id = :delivery)
   AND NOT EXISTS (SELECT 1 FROM delivery
                   WHERE delivery.instance = instance.id AND state NOT IN ('delivered', 'superseded', 'discarded'));

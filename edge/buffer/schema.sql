@@ -106,9 +106,10 @@ END;
 CREATE TRIGGER instance_forgotten AFTER DELETE ON instance BEGIN
   UPDATE standings SET instances = instances - 1 WHERE standing = OLD.standing;
 END;
+-- What is finished with its last delivery gets its standing in the statement that says so (`settle_instances`): another
+-- change of that row would make each delivery a third dearer.
 CREATE TRIGGER delivery_turned AFTER UPDATE OF state ON delivery
-WHEN (OLD.state IN ('delivered', 'parked', 'quarantined', 'superseded', 'discarded')
-      OR NEW.state IN ('delivered', 'parked', 'quarantined', 'superseded', 'discarded')) AND OLD.state <> NEW.state BEGIN
+WHEN (OLD.state IN ('parked', 'quarantined') OR NEW.state IN ('parked', 'quarantined')) AND OLD.state <> NEW.state BEGIN
   UPDATE instance SET standing = (
     SELECT CASE WHEN sum(state = 'quarantined') THEN 'quarantined'
                 WHEN sum(state = 'parked') THEN 'parked'
