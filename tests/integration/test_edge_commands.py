@@ -140,7 +140,7 @@ def test_commands_work_beside_a_node_that_does_not_run(tmp_path: Path) -> None:
     assert len(edge.ask("queue")) == 1
     assert len(edge.ask("trace", "1.2.3")) == 1
     assert "NOBODY" in edge.command("queue")
-    assert "held" in edge.command("status")
+    assert "in spool" in edge.command("status")
 
 
 def test_a_lost_database_is_rebuilt_from_the_spool(tmp_path: Path) -> None:
