@@ -40,6 +40,8 @@ class Choice:
     states: tuple[DeliveryState, ...] = ()
     """All that the action is possible in, when empty."""
     calling_ae_title: str | None = None
+    route: str | None = None
+    """Of instances that this route took."""
     before: datetime | None = None
     """Received before this."""
     reason: str | None = None
@@ -185,6 +187,7 @@ class Hand:
             destination=choice.destination,
             states=json.dumps(possible),
             calling_ae_title=choice.calling_ae_title,
+            route=choice.route,
             before=to_microseconds(choice.before) if choice.before else None,
             reason=choice.reason,
         )

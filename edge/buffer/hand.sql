@@ -9,6 +9,8 @@ WHERE delivery.state NOT IN ('delivered', 'superseded', 'discarded')
   AND (:uid IS NULL OR :uid IN (instance.sop_instance_uid, instance.study_instance_uid, instance.series_instance_uid,
                                 instance.instance_id))
   AND (:calling_ae_title IS NULL OR instance.calling_ae_title = :calling_ae_title)
+  AND (:route IS NULL OR EXISTS (SELECT 1 FROM json_each(instance.outcomes)
+                                 WHERE value ->> 'route' = :route AND value ->> 'matched'))
   AND (:before IS NULL OR instance.received_at < :before)
   AND (:reason IS NULL OR instr(lower(delivery.reason), lower(:reason)) > 0)
 ORDER BY delivery.id;

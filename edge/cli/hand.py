@@ -25,6 +25,7 @@ Uid = Annotated[str | None, typer.Option("--uid", help="Only this instance, seri
 To = Annotated[str | None, typer.Option("--destination", help="Only this destination.")]
 State = Annotated[Unfinished | None, typer.Option("--state", help="Only this state.")]
 Calling = Annotated[str | None, typer.Option("--calling", help="Only what this AE title sent.")]
+Route = Annotated[str | None, typer.Option("--route", help="Only what this route of the policy took.")]
 Older = Annotated[str | None, typer.Option("--older", help="Only what came so long ago: a number and s, m, h or d.")]
 Words = Annotated[str | None, typer.Option("--reason-has", help="Only what has these words in its reason.")]
 Every = Annotated[bool, typer.Option("--all", help="Everything with which this is possible.")]
@@ -86,6 +87,7 @@ def release(
     destination: To = None,
     state: State = None,
     calling: Calling = None,
+    route: Route = None,
     older: Older = None,
     reason_has: Words = None,
     every: Every = False,
@@ -93,7 +95,7 @@ def release(
     as_json: Json = False,
 ) -> None:
     """Let deliveries go now: held back, quarantined, parked, gathering or waiting to be retried."""
-    choice = _choice(data_dir, uid, destination, state, calling, older, reason_has, every=every)
+    choice = _choice(data_dir, uid, destination, state, calling, route, older, reason_has, every=every)
     _tell(_hand(data_dir).release(choice, dry_run=dry_run), "released", dry_run=dry_run, as_json=as_json)
 
 
@@ -103,6 +105,7 @@ def hold(
     destination: To = None,
     state: State = None,
     calling: Calling = None,
+    route: Route = None,
     older: Older = None,
     reason_has: Words = None,
     every: Every = False,
@@ -112,7 +115,7 @@ def hold(
     as_json: Json = False,
 ) -> None:
     """Hold deliveries back until somebody releases them. What is being sent goes on."""
-    choice = _choice(data_dir, uid, destination, state, calling, older, reason_has, every=every)
+    choice = _choice(data_dir, uid, destination, state, calling, route, older, reason_has, every=every)
     hand = _hand(data_dir)
     sure = dry_run or _sure(hand.hold(choice, reason=reason, dry_run=True), "hold back", yes)
     _tell(
@@ -127,6 +130,7 @@ def discard(
     destination: To = None,
     state: State = None,
     calling: Calling = None,
+    route: Route = None,
     older: Older = None,
     reason_has: Words = None,
     every: Every = False,
@@ -137,7 +141,7 @@ def discard(
     """Never send these deliveries. Their files leave the spool as delivered ones do."""
     if not reason.strip():
         raise SettingsError("nothing is discarded without a reason", hint='Say why: --reason "sent twice by CT01".')
-    choice = _choice(data_dir, uid, destination, state, calling, older, reason_has, every=every)
+    choice = _choice(data_dir, uid, destination, state, calling, route, older, reason_has, every=every)
     hand = _hand(data_dir)
     sure = dry_run or _sure(hand.discard(choice, reason=reason, dry_run=True), "never send", yes)
     done = hand.discard(choice, reason=reason, dry_run=dry_run) if sure else 0
@@ -151,6 +155,7 @@ def reroute(
     destination: To = None,
     state: State = None,
     calling: Calling = None,
+    route: Route = None,
     older: Older = None,
     reason_has: Words = None,
     every: Every = False,
@@ -159,7 +164,7 @@ def reroute(
     as_json: Json = False,
 ) -> None:
     """Send deliveries to another destination instead."""
-    choice = _choice(data_dir, uid, destination, state, calling, older, reason_has, every=every)
+    choice = _choice(data_dir, uid, destination, state, calling, route, older, reason_has, every=every)
     _check_target(data_dir, to)
     hand = _hand(data_dir)
     sure = dry_run or _sure(hand.reroute(choice, to=to, dry_run=True), f"send to {to} instead", yes)
@@ -229,16 +234,17 @@ def _choice(
     destination: str | None,
     state: Unfinished | None,
     calling: str | None,
+    route: str | None,
     older: str | None,
     reason_has: str | None,
     *,
     every: bool,
 ) -> Choice:
-    named = any((uid, destination, state, calling, older, reason_has))
+    named = any((uid, destination, state, calling, route, older, reason_has))
     if every and named:
         raise SettingsError("--all means everything", hint="Leave it out, or leave the other choices out.")
     if not (every or named):
-        hint = "Give --uid, --destination, --state, --calling, --older, --reason-has or --all."
+        hint = "Give --uid, --destination, --state, --calling, --route, --older, --reason-has or --all."
         raise SettingsError("it is not said which deliveries", hint=hint)
     check_destination(BufferView(data_dir), destination)
     return Choice(
@@ -246,6 +252,7 @@ def _choice(
         destination=destination,
         states=(DeliveryState(state),) if state else (),
         calling_ae_title=calling,
+        route=route,
         before=datetime.now(UTC) - duration(older, option="--older") if older else None,
         reason=reason_has,
     )
