@@ -38,6 +38,12 @@ SPOOL_FULL = Condition(
     text="The spool's disk is under its watermark; new images are refused with 0xA700.",
     hint="Free disk space, or bring the destinations back so that delivered images can be released.",
 )
+DISK_ABOVE_MARK = Condition(
+    code="disk-above-high-water",
+    severity=Severity.MEDIUM,
+    text="The spool's disk is above the high water of the policy, and nothing that was delivered is left to go.",
+    hint="Look at what waits (`skerry-edge queue`) and what else lies on that disk; nothing undelivered is deleted.",
+)
 SPOOL_DAMAGED = Condition(
     code="spool-damaged",
     severity=Severity.HIGH,

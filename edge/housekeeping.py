@@ -11,12 +11,14 @@ import structlog
 
 from edge import metrics
 from edge.buffer.came_back import LOOP_NOTE
+from edge.buffer.seal import to_microseconds
 from edge.buffer.slot_maker import SlotMaker
 from edge.buffer.store import Buffer
 from edge.health import (
     DELIVERIES_PARKED,
     DELIVERIES_QUARANTINED,
     DESTINATION_UNKNOWN,
+    DISK_ABOVE_MARK,
     IMAGES_COME_BACK,
     NO_ROUTE,
     SPOOL_DAMAGED,
@@ -33,6 +35,8 @@ FILLING_SECONDS = 4.0
 AT_ONCE, AT_ONCE_WHEN_BUSY = 500, 25
 """Instances that leave their slots in one round. Wiping a slot waits for the disk, as answering a modality does; while
 images come in, only so much is wiped that the disk cannot fill."""
+FRUITLESS_SECONDS = 30.0
+"""Until the next look for delivered studies, when there were none and the disk is too full."""
 LOOP_SHOWN = timedelta(minutes=15)
 """How long after the last one that came back a loop is still told of."""
 EVENTS_WITHOUT_CENTRE = 10_000
@@ -56,6 +60,7 @@ class Housekeeping:
         self._buffer, self._health, self._policy, self._has_centre = buffer, health, policy, has_centre
         self._filled = False
         """Whether there were as many empty slots as are wanted, once since the start."""
+        self._evict_at = 0.0
         self._unknown: Set[str] = set()
         self._refreshing = threading.Lock()
         self._stopping = threading.Event()
@@ -132,7 +137,32 @@ class Housekeeping:
         if policy is None:
             self._buffer.slots.leave(self._buffer.spool, limit)  # what came twice
         else:
+            self._evict(policy)
             self._buffer.release_delivered(policy.keep_delivered, limit)
+
+    def _evict(self, policy: Policy) -> None:
+        """Above the high mark delivered studies leave before their time. What nobody has yet stays on any disk."""
+        marks, (free, total) = policy.watermarks, self._buffer.spool.room()
+        if marks is None:
+            self._health.clear(DISK_ABOVE_MARK.code)
+            return
+        if time.monotonic() < self._evict_at:
+            return
+        free += self._buffer.slots.empty_bytes()
+        if not marks.excess(free=free, total=total, least_free=self._min_free_bytes):
+            self._health.clear(DISK_ABOVE_MARK.code)
+            return
+        leaving = self._buffer.evictions.leaving_bytes()
+        excess = marks.excess(free=free + leaving, total=total, least_free=self._min_free_bytes)
+        gone = self._buffer.evictions.evict(excess, to_microseconds(datetime.now(UTC)))
+        metrics.INSTANCES_EVICTED.inc(gone)
+        if gone:
+            log.info("retention.evicted", instances=gone, free_bytes=free, high_water=marks.high)
+        elif excess and not leaving:
+            used = 100 * (total - free) // max(total, 1)
+            text = f"The spool's disk is {used} % full, above {marks.high} %, and nothing delivered is left to go."
+            self._health.raise_condition(DISK_ABOVE_MARK.saying(text))
+            self._evict_at = time.monotonic() + FRUITLESS_SECONDS
 
     def _look_for_unknown_destinations(self, policy: Policy) -> None:
         named = {destination.name for destination in policy.destinations}

@@ -66,6 +66,11 @@ CUSTODY_SECONDS = Histogram(
 INSTANCES_ADOPTED = Counter(
     "skerry_edge_instances_adopted_total", "Sealed files found at start without a row.", registry=REGISTRY
 )
+INSTANCES_EVICTED = Counter(
+    "skerry_edge_instances_evicted_total",
+    "Delivered instances that left before their time because the disk was full.",
+    registry=REGISTRY,
+)
 DELIVERIES = Counter(
     "skerry_edge_deliveries_total", "Tries that ended, by outcome.", ["destination", "outcome"], registry=REGISTRY
 )

@@ -25,6 +25,7 @@ _QUERIES = (
     | load_queries("deliveries.sql")
     | load_queries("hand.sql")
     | load_queries("returns.sql")
+    | load_queries("eviction.sql")
 )
 
 Row = dict[str, Any]

@@ -24,6 +24,7 @@ from edge.buffer.database import run
 from edge.buffer.deliveries import Deliveries, nobody
 from edge.buffer.duplicates import find_twins, replaced, waves
 from edge.buffer.epoch import BOOT_NOTE, current_epoch, mark_boot, renew_epoch
+from edge.buffer.eviction import Evictions
 from edge.buffer.intake import Intake
 from edge.buffer.part10 import FileMeta
 from edge.buffer.reception import Reception
@@ -54,6 +55,7 @@ class Buffer(Deliveries):
         super().__init__(data_dir, settled=self.outbox_grew)
         self._admitted = admitted
         self.slots = SlotIndex(self._reader, self._writer, ready_bytes)
+        self.evictions = Evictions(self._reader, self._writer)
         self._intake: Intake | None = None
         self._intake_lock = threading.Lock()
         self._arrivals: queue.SimpleQueue[SealedInstance] = queue.SimpleQueue()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import Literal
 
@@ -12,6 +11,7 @@ from edge.errors import Diagnostic
 from edge.model import Priority
 from edge.policy.cel import Condition, DoesNotCompile, compile_condition
 from edge.policy.meaning_destinations import check_destination, destination_of
+from edge.policy.meaning_retention import retention_of
 from edge.policy.meaning_routes import check_routes
 from edge.policy.meaning_transforms import Transforms
 from edge.policy.model import DEFAULT_SHARE, Policy, Privacy, Route
@@ -20,9 +20,6 @@ from edge.policy.schema import PolicyModel, PrivacyModel, RouteModel
 from edge.policy.wording import explain, nearest
 from edge.policy.yaml_text import Mapping, Node, Scalar, Sequence
 from edge.vocabulary import ATTRIBUTES
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_LONGEST = timedelta(days=3650)
 
 
 class Meaning:
@@ -53,11 +50,13 @@ class Meaning:
             for n, d in enumerate(self._model.destinations)
         )
         transforms.warn_unused()
+        kept, watermarks = retention_of(self._model.retention, _Report(self))
         return Policy(
             label=label,
             destinations=destinations,
             routes=routes,
-            keep_delivered=self._keep_delivered(),
+            keep_delivered=kept,
+            watermarks=watermarks,
             privacy=self._privacy(self._model.privacy),
             duplicates=self._model.duplicates,
         )
@@ -123,15 +122,7 @@ class Meaning:
                 self._warn(("routes", index, "name"), message, "Keep one of them.")
             first.setdefault(what, route.name)
 
-    # --- retention and privacy ----------------------------------------------------------------------------------
-
-    def _keep_delivered(self) -> timedelta:
-        written = self._model.retention.keep_delivered
-        duration = timedelta(**{_UNITS[written[-1]]: int(written[:-1])})
-        if duration > _LONGEST:
-            place = ("retention", "keep_delivered")
-            self._error(place, "`keep_delivered` must be at most 3650d", "Delivered instances are also at the PACS.")
-        return duration
+    # --- privacy --------------------------------------------------------------------------------------------------
 
     def _privacy(self, privacy: PrivacyModel) -> Privacy:
         self._keywords("share", privacy.share or ())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
 
-from edge.model import Destination, Priority
+from edge.model import Destination, Priority, Watermarks
 from edge.policy.cel import Condition
 
 DEFAULT_SHARE: tuple[str, ...] = (
@@ -74,6 +74,8 @@ class Policy:
     keep_delivered: timedelta
     privacy: Privacy
     duplicates: Duplicates = "keep-both"
+    watermarks: Watermarks | None = None
+    """Above the high one delivered studies leave before their time; None lets them stay until `keep_delivered`."""
 
     def labelled(self, label: str) -> Policy:
         """The same policy under another label, such as `3.17` for generation 3, version 17."""

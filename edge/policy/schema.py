@@ -37,6 +37,9 @@ Keyword = Annotated[
 ]
 
 
+_PERCENT, _PART = r"^[1-9][0-9]%$", "a part of the disk from 10% to 99%, such as 80%"
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -91,6 +94,13 @@ class RetentionModel(_Strict):
         pattern=r"^[0-9]{1,6}[smhd]$",
         description="a duration: a whole number and one of s, m, h, d, such as 24h",
     )
+    keep_recent: str | None = Field(
+        default=None,
+        pattern=r"^[0-9]{1,6}[smhd]$",
+        description="a duration: a whole number and one of s, m, h, d, such as 14d",
+    )
+    high_water: str | None = Field(default=None, pattern=_PERCENT, description=_PART)
+    low_water: str | None = Field(default=None, pattern=_PERCENT, description=_PART)
 
 
 class PrivacyModel(_Strict):
