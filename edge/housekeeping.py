@@ -35,7 +35,7 @@ FILLING_SECONDS = 4.0
 AT_ONCE, AT_ONCE_WHEN_BUSY = 500, 25
 """Instances that leave their slots in one round. Wiping a slot waits for the disk, as answering a modality does; while
 images come in, only so much is wiped that the disk cannot fill."""
-FRUITLESS_SECONDS = 30.0
+FRUITLESS_SECONDS = 5.0
 """Until the next look for delivered studies, when there were none and the disk is too full."""
 LOOP_SHOWN = timedelta(minutes=15)
 """How long after the last one that came back a loop is still told of."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.local.storescp import StoreScp
 from tests.byte_peer import BytePeer, Ended
 from tests.conftest import Figures
 from tests.edge_door import TunedEdge
@@ -116,3 +117,38 @@ def test_a_node_killed_on_a_full_disk_comes_up_again_and_has_everything(small_di
         for uid, content in acknowledged.items():
             assert edge.stored(uid).data_set == content
         assert _send(edge, "3", 1, acknowledged) == [0x0000]
+
+
+_WATERMARKS = """\
+skerry: 1
+destinations: [{{name: pacs, kind: dicom, ae_title: PACS, host: 127.0.0.1, port: {port}}}]
+routes: [{{name: all, to: [pacs]}}]
+retention: {{keep_delivered: 30d, high_water: 60%, low_water: 30%}}
+"""
+
+
+def test_watermarks_delete_nothing_that_waits_and_make_room_once_it_is_delivered(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    acknowledged: dict[str, bytes] = {}
+    policy = tmp_path / "policy.yaml"
+    pacs = StoreScp(tmp_path / "pacs")
+    policy.write_text(_WATERMARKS.format(port=pacs.port))
+    least = 8 << 20
+    with TunedEdge(
+        small_disk / "home", policy=policy, min_free_bytes=least, ready_spool_bytes=0, retry_cap_seconds=1.0
+    ) as edge:
+        full = _send(edge, "1", 150, acknowledged, most=800_000)
+        assert set(full) == {0x0000, 0xA700}  # the door closes, as without watermarks
+        edge.wait(lambda: "disk-above-high-water" in edge.conditions(), "nobody is told of the full disk")
+        assert edge.facts()["instances_held"] == edge.facts()["deliveries_waiting"] == len(acknowledged)
+        for uid, content in acknowledged.items():
+            assert edge.stored(uid).data_set == content
+        with pacs:
+            edge.wait(lambda: edge.facts()["deliveries_waiting"] == 0, "not all is delivered", seconds=60)
+            low = shutil.disk_usage(small_disk).total * 30 // 100
+            edge.wait(lambda: shutil.disk_usage(small_disk).used <= low, "the disk is not emptied", seconds=60)
+            assert edge.metric("skerry_edge_instances_evicted_total") > 0
+            edge.wait(lambda: "disk-above-high-water" not in edge.conditions(), "it is still told", seconds=60)
+            assert len(pacs.received()) == len(acknowledged)
+            assert _send(edge, "2", 1, {}) == [0x0000]
