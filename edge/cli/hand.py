@@ -20,6 +20,8 @@ from edge.cli.look import Unfinished, check_destination
 from edge.cli.options import DataDir, DryRun, Json
 from edge.cli.words import counted, duration, plain
 from edge.errors import SettingsError
+from edge.orders import FILE as ORDERS
+from edge.run_dir import RunDir
 
 Uid = Annotated[str | None, typer.Option("--uid", help="Only this instance, series or study.")]
 To = Annotated[str | None, typer.Option("--destination", help="Only this destination.")]
@@ -260,11 +262,12 @@ def _choice(
 
 def _check_target(data_dir: Path, to: str) -> None:
     """A name that nobody has would wait for ever."""
-    view = BufferView(data_dir)
-    noted = {key.removeprefix("destination.") for key in view.notes() if key.startswith("destination.")}
-    known = sorted({row["destination"] for row in view.destinations()} | noted)
+    orders = RunDir(data_dir).read(ORDERS)
+    listed = orders["destinations"] if orders else BufferView(data_dir).destinations()
+    known = sorted({str(one["name" if orders else "destination"]) for one in listed})
     if to not in known:
-        raise SettingsError(f"no destination {to!r} is known here", hint=f"Known: {', '.join(known) or 'none'}.")
+        names = ", ".join(known) or "none"
+        raise SettingsError(f"the policy in force has no destination {to!r}", hint=f"It has: {names}.")
 
 
 def _sure(count: int, verb: str, yes: bool) -> bool:
