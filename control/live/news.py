@@ -16,6 +16,7 @@ COUNTED = {
     DeliveryState.DELIVERED: "delivered",
     DeliveryState.RETRY_WAIT: "retrying",
     DeliveryState.PARKED: "parked",
+    DeliveryState.QUARANTINED: "parked",
 }
 """Changes that people watch for. That something is due or being sent follows from its reception."""
 

@@ -173,6 +173,20 @@ async def test_what_a_newer_object_took_the_place_of_counts_as_neither_delivered
     assert await found(studies, state=Progress.WAITING) == []
 
 
+async def test_what_a_person_is_needed_for_holds_or_ended_counts_under_the_words_that_there_are(
+    inbox: InboxService, studies: StudyService
+) -> None:
+    states = ("quarantined", "held", "gathering", "discarded")
+    events = [received(number) for number in (1, 2, 3, 4)]
+    events += [changed(number + 4, number, state) for number, state in enumerate(states, 1)]
+    await inbox.push(NORTH, batch(events))
+    item = await one(studies)
+    assert (item.received, item.parked, item.waiting, item.superseded, item.delivered) == (4, 1, 2, 1, 0)
+    told = [[(owed.state, owed.progress) for owed in reception.deliveries] for reception in await trace(studies)]
+    words = ("parked", "waiting", "waiting", "superseded")
+    assert told == [[pair] for pair in zip(states, words, strict=True)]
+
+
 async def test_an_object_sent_again_after_its_route_was_mended_is_not_unrouted(
     inbox: InboxService, studies: StudyService
 ) -> None:
