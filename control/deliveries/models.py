@@ -33,9 +33,9 @@ class Delivery(Base):
     sop_instance_uid: Mapped[str] = mapped_column(String(256))
     study_instance_uid: Mapped[str] = mapped_column(String(256))
     state: Mapped[str] = mapped_column(String(16))
-    """due | sending | retry_wait | delivered | parked | superseded"""
+    """See `changes.DeliveryState`."""
     unfinished: Mapped[int] = mapped_column(SmallInteger)
-    """-2 superseded, 0 delivered, 1 the node goes on by itself, 2 parked: see `changes.UNFINISHED`."""
+    """-2 ended undelivered, 0 delivered, 1 not yet, 2 a person is needed: see `changes.UNFINISHED`."""
     finality: Mapped[int] = mapped_column(SmallInteger)
     """See `changes.FINALITY`."""
     reason: Mapped[str] = mapped_column(Text)
