@@ -120,10 +120,10 @@ class Hand:
             raise UnknownInstance(f"nothing under {uid} is quarantined or parked")
         return [rows.sealed(row) for row in found]
 
-    def fix(self, uid: str, transform: Transform) -> int:
+    def fix(self, uid: str, transform: Transform, *, reason: str = "") -> int:
         """Change these instances so before whatever their destinations change, and release them; return how many.
 
-        The steps stand beside the instance: its file stays as it was received.
+        The steps stand beside the instance: its file stays as it was received. `reason` is for the audit: no values.
 
         Raises:
             UnknownInstance: nothing under it is quarantined or parked.
@@ -138,7 +138,7 @@ class Hand:
                 run(connection, "write_fix", id=row["id"], steps=steps, now=now)
                 stuck += [one["id"] for one in run(connection, "stuck_of", id=row["id"])]
             release(connection, stuck)
-            deed = self._deed(connection, "fix", Choice(uid=uid), steps)
+            deed = self._deed(connection, "fix", Choice(uid=uid), reason)
             run(connection, "count_deed", id=deed, deliveries=len(stuck))
         return len(found)
 

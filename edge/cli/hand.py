@@ -185,13 +185,13 @@ def fix(
     as_json: Json = False,
 ) -> None:
     """Mend objects that are quarantined or parked, and release them. Their files stay as they were received."""
-    from edge.cli.mending import preview
+    from edge.cli.mending import preview, told
     from edge.policy.steps_text import read_steps
 
     transform = read_steps(read_document(steps))
     hand = _hand(data_dir)
     changes = preview(data_dir, hand.fixable(uid), transform, with_values=show_values)
-    fixed = 0 if dry_run else hand.fix(uid, transform)
+    fixed = 0 if dry_run else hand.fix(uid, transform, reason=told(transform))
     if as_json:
         print(json.dumps({"fixed": fixed, "matching": len(changes), "dry_run": dry_run, "changes": changes}, indent=2))
         return

@@ -12,6 +12,14 @@ from edge.forward.rendition import open_rendition
 from edge.model import ClaimedDelivery, SealedInstance, TagSet
 from edge.steps import Transform
 from edge.tags import read_tags
+from edge.transform.validity import name_of
+
+
+def told(transform: Transform) -> str:
+    """What a transform does, without a value: `set of PatientID, charset`."""
+    return ", ".join(
+        f"{step.kind} of {name_of(step.to or step.tag)}" if step.tag else step.kind for step in transform.steps
+    )
 
 
 def preview(

@@ -98,6 +98,7 @@ def test_only_the_chosen_object_is_mended_and_no_value_is_shown_unasked(tmp_path
         (deed,) = edge.ask("audit")
         assert (deed["action"], deed["deliveries"], deed["choice"]) == ("fix", 1, {"uid": "1.2.3.1"})
         assert deed["who"]
+        assert deed["reason"] == "set of PatientID, set of InstitutionName"
         assert "P7" not in edge.log_text()
 
 
