@@ -92,7 +92,7 @@ def _stopped(counts: dict[str, Any]) -> list[str]:
     lines = []
     if counts["deliveries_quarantined"]:
         count = counted(counts["deliveries_quarantined"], "delivery", "deliveries")
-        lines.append(f"quarantine {count} of objects that need mending (`skerry-edge fix`)")
+        lines.append(f"unfit     {count} of objects that need mending (`skerry-edge fix`)")
     if counts["deliveries_held"]:
         count = counted(counts["deliveries_held"], "delivery", "deliveries")
         lines.append(f"held back {count} (`skerry-edge release`)")
