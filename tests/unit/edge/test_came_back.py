@@ -12,6 +12,7 @@ import pytest
 
 from edge.buffer.came_back import CAME_BACK, CAME_BACK_CHANGED, LOOP_NOTE, MOST_CHANGED
 from edge.buffer.database import open_writer
+from edge.buffer.hand import Choice, Hand
 from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
 from edge.buffer.view import BufferView, Record
@@ -92,8 +93,8 @@ def test_what_comes_back_is_kept_and_sent_to_nobody_who_has_it(
 def test_what_comes_back_is_still_sent_to_who_does_not_have_it(site: Site) -> None:
     site.arrive(SCANNER)
     site.deliver("pacs")
+    Hand(site.data_dir).discard(Choice(destination="archive"), reason="as the test says", dry_run=False)
     with contextlib.closing(open_writer(site.data_dir / "edge.db")) as connection:
-        connection.execute("UPDATE delivery SET state = 'discarded' WHERE destination = 'archive'")
         connection.execute("UPDATE instance SET settled_at = 1")
     site.arrive(PACS)
     assert site.states() == {"pacs": "delivered", "archive": "due"}
