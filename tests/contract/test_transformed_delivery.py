@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
+from edge.buffer.hand import Hand
 from edge.buffer.spool import Spool
+from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
 from edge.data_dir import PSEUDONYM_KEY
 from edge.durable import write_durably
@@ -141,6 +143,23 @@ def test_what_arrives_is_transformed_and_the_stored_original_is_not(rig: Rig, bu
     assert got == data_set().replace(b"LO\x02\x00P1", b"LO\x04\x00B-P1")
     (stored,) = buffer.spool.instance_ids()
     assert data_set() in buffer.spool.path(stored).read_bytes()
+
+
+@pytest.mark.parametrize("transforms", [(), _transforms(step("prefix", "PatientID", value="B-"))])
+def test_what_a_person_mended_arrives_mended_before_anything_else_is_changed(
+    rig: Rig, buffer: Buffer, transforms: tuple[Transform, ...]
+) -> None:
+    buffer.admit([routed(take(buffer, UID, data_set()), "d")])
+    (claimed,) = buffer.claim("d", 1)
+    buffer.settle(claimed.delivery_id, DeliveryEvent.UNFIT)
+    Hand(buffer.spool.data_dir).fix(UID, *_transforms(step("set", "PatientID", value="Q1")))
+    outcomes: list[Outcome] = []
+    forwarder = rig.forwarder(transforms)
+    forwarder.deliver(buffer.claim("d", 1), lambda _delivery, outcome: outcomes.append(outcome))
+    forwarder.close()
+    assert [type(one) for one in outcomes] == [Accepted]
+    (got,) = rig.received().values()
+    assert read(got, coding_of(EXPLICIT)).PatientID == ("B-Q1" if transforms else "Q1")
 
 
 def test_a_new_sop_instance_uid_is_the_one_it_is_sent_under(rig: Rig, buffer: Buffer) -> None:
