@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
+from edge.buffer.deeds import hold
 from edge.buffer.hand import Choice, Hand
 from edge.buffer.states import DeliveryEvent, DeliveryState
 from edge.buffer.store import Buffer
@@ -183,3 +185,29 @@ def test_every_change_of_state_is_an_event_and_every_action_is_in_the_audit(buff
         ("miller", "hold", "the PACS moves", 3),
     ]
     assert hand.deeds()[2]["choice"] == {"destination": "pacs"}
+
+
+def test_an_action_that_is_cut_off_leaves_in_the_audit_what_it_did(
+    buffer: Buffer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        admit(buffer, f"1.2.{number}", "pacs")
+    calls: list[int] = []
+
+    def hold_until_the_end(connection: apsw.Connection, ids: Sequence[int], *, reason: str) -> int:
+        calls.append(len(ids))
+        done = hold(connection, ids, reason=reason)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr("edge.buffer.hand.CHANGES_TOGETHER", 2)
+    monkeypatch.setattr("edge.buffer.hand.hold", hold_until_the_end)
+    hand = Hand(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        hand.hold(Choice(), reason="", dry_run=False)
+    assert [one["deliveries"] for one in hand.deeds()] == [2]
+    assert buffer.counts().deliveries_held == 2
+    assert [event.body["state"] for event in buffer.read_outbox(100) if event.kind == "delivery_changed"] == [
+        "held"
+    ] * 2
