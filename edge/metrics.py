@@ -112,6 +112,9 @@ INSTANCES_STANDING = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livemostrecent",
 )
+GATHERING_GROUPS = _of_core(
+    "skerry_edge_gathering_groups", "Series and studies that a route waits for and that are not complete yet."
+)
 OLDEST_WAITING_SECONDS = _of_core("skerry_edge_oldest_waiting_seconds", "Age of the instance that waits longest.")
 OUTBOX_EVENTS = _of_core("skerry_edge_outbox_events", "Events not yet acknowledged centrally.")
 SPOOL_FREE_BYTES = _of_core("skerry_edge_spool_free_bytes", "Free bytes on the spool's disk.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
+from typing import Literal
 
 from edge.steps import Transform
 
@@ -21,6 +22,8 @@ class AssociationFacts:
     called_ae_title: str
     peer_address: str
     """Host of the peer, without the port."""
+    association: int = field(default=0, compare=False)
+    """Its number while it is open (`edge/attendance.py`); 0 when nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,18 @@ class Priority(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """A route lets images go once their series or study is complete."""
+
+    route: str
+    scope: Literal["series", "study"]
+    quiet: timedelta
+    """Complete when nothing came for so long, and nobody is still sending it."""
+    at_most: timedelta
+    """Whatever comes, it goes so long after its first image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What the policy says of one instance."""
 
@@ -89,6 +104,8 @@ class Decision:
     """Whether older objects of the same SOP Instance UID, with other bytes, go to these destinations no more."""
     priorities: Mapping[str, Priority] = field(default_factory=dict)
     """How urgent each destination's delivery is; one that is not named here is normal."""
+    waits: Mapping[str, Wait] = field(default_factory=dict)
+    """What each destination's delivery waits for first; one that is not named here goes at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +124,19 @@ class RoutedInstance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How a peer is spoken to over TLS. Each file is an absolute path, or a name in the node's credentials."""
+
+    ca: str
+    """The only authorities to be trusted."""
+    certificate: str = ""
+    """Ours, for a peer that wants one; empty when it does not."""
+    key: str = ""
+    server_name: str = ""
+    """The name that its certificate is for; empty for its host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DicomDestination:
     """A peer that takes C-STORE."""
 
@@ -117,6 +147,8 @@ class DicomDestination:
     calling_ae_title: str = "SKERRY"
     associations: int = 2
     """How many may be open to it at the same time, when the studies that wait for it are as many."""
+    tls: Tls | None = None
+    """None speaks DICOM in the clear."""
     transforms: tuple[Transform, ...] = ()
     """What is done, in order, to everything that is sent there; the stored original stays as it is."""
 

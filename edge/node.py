@@ -15,6 +15,8 @@ from typing import Any
 
 import structlog
 
+from edge.attendance import FILE as ATTENDANCE
+from edge.attendance import Attendance
 from edge.buffer import rows
 from edge.buffer.deliveries import nobody
 from edge.buffer.held import DUPLICATES_NOTE
@@ -25,6 +27,7 @@ from edge.data_dir import PSEUDONYM_KEY
 from edge.durable import write_durably
 from edge.errors import PolicyError
 from edge.exposition import Exposition
+from edge.gatherer import Gatherer
 from edge.health import IDENTITY_DAMAGED, NO_POLICY, Condition, HealthBoard, worst_first
 from edge.housekeeping import Housekeeping
 from edge.local_http import LocalHttp
@@ -87,6 +90,9 @@ class Node:
             min_free_bytes=settings.min_free_bytes,
             slots=SlotMaker(settings.data_dir / "spool", self._buffer.slots, settings.ready_spool_bytes),
         )
+        self._gatherer = Gatherer(
+            self._buffer.gatherings, Attendance(self._run_dir.path / ATTENDANCE).is_open, behind=self._buffer.behind
+        )
         self._notices: NoticeReceiver | None = None
         self._http: LocalHttp | None = None
         self._exposition = Exposition(self.conditions, self._destinations, self._siblings)
@@ -107,6 +113,7 @@ class Node:
         self._router.start()
         self._notices.start()
         self._housekeeping.start()
+        self._gatherer.start()
         http.start()
         if self._enrolment.identity is not None and self._enrolment.trust is not None:
             self._link = self._make_link(self._enrolment.identity, self._enrolment.trust)
@@ -143,6 +150,7 @@ class Node:
             threading.Thread(target=self._link.stop, daemon=True).start()
         self._router.stop(timeout=2.0)
         self._housekeeping.stop(timeout=1.0)
+        self._gatherer.stop(timeout=1.0)
         if self._http is not None:
             self._http.stop()
         self._buffer.close()

@@ -12,6 +12,7 @@ from edge.buffer import rows
 from edge.buffer.came_back import came_back, cut, remember
 from edge.buffer.database import first, run
 from edge.buffer.duplicates import OTHER_BYTES, SAME_BYTES, Twins, supersede
+from edge.buffer.gathering import gather
 from edge.buffer.slots import generation_of, slot_of
 from edge.model import Priority, RoutedInstance
 
@@ -47,7 +48,10 @@ def _admit(connection: apsw.Connection, routed: RoutedInstance, twins: Twins | N
         # The row is the record of the arrival, and what gives the slot back; nothing is delivered once more.
         run(connection, "mark_repeated", id=added["id"], now=now)
         return True
+    waits = routed.decision.waits
     for destination in routed.decision.destinations:
+        if destination in waits and gather(connection, added["id"], routed, destination, now):
+            continue
         priority = routed.decision.priorities.get(destination, Priority.NORMAL)
         run(connection, "add_delivery", instance=added["id"], destination=destination, priority=priority, now=now)
     if twins is not None and twins.others and routed.decision.replaces:

@@ -26,6 +26,7 @@ _QUERIES = (
     | load_queries("hand.sql")
     | load_queries("returns.sql")
     | load_queries("eviction.sql")
+    | load_queries("gathering.sql")
 )
 
 Row = dict[str, Any]

@@ -180,18 +180,22 @@ def _packed(sealed: SealedInstance) -> list[object]:
         sealed.data_set_offset,
         sealed.data_set_length,
         sealed.checksum,
+        facts.association,
     ]
 
 
 def _unpacked(packed: list[str | int]) -> SealedInstance:
     instance_id, sop_class, sop_instance, syntax, calling, called, address = map(str, packed[:7])
-    received_at, offset, length, checksum = map(int, packed[7:])
+    received_at, offset, length, checksum, association = map(int, packed[7:])
+    facts = AssociationFacts(
+        calling_ae_title=calling, called_ae_title=called, peer_address=address, association=association
+    )
     return SealedInstance(
         instance_id=instance_id,
         sop_class_uid=sop_class,
         sop_instance_uid=sop_instance,
         transfer_syntax_uid=syntax,
-        facts=AssociationFacts(calling_ae_title=calling, called_ae_title=called, peer_address=address),
+        facts=facts,
         received_at=from_microseconds(received_at),
         data_set_offset=offset,
         data_set_length=length,

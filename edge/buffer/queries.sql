@@ -113,6 +113,7 @@ SELECT destination, count(*) AS deliveries FROM delivery WHERE state NOT IN ('de
 
 -- queue: deliveries that are not finished, oldest first
 SELECT delivery.id, delivery.destination, delivery.state, delivery.priority, delivery.attempts, delivery.not_before,
+  delivery.gathering,
   delivery.dimse_status, delivery.reason, delivery.changed_at, instance.instance_id, instance.sop_instance_uid,
   instance.study_instance_uid, instance.received_at
 FROM delivery JOIN instance ON instance.id = delivery.instance
@@ -135,7 +136,7 @@ FROM instance
 WHERE id > :after AND +received_at >= :since AND released_at IS NULL AND vacated = 0 ORDER BY id LIMIT :limit;
 
 -- trace_deliveries: where each of those arrivals went
-SELECT instance, destination, state, priority, attempts, dimse_status, reason, changed_at, not_before
+SELECT instance, destination, state, priority, attempts, dimse_status, reason, changed_at, not_before, gathering
 FROM delivery WHERE instance IN (SELECT value FROM json_each(:instances)) ORDER BY id;
 
 -- settle_instance: the last of its deliveries has just been finished: it stands where they end

@@ -52,6 +52,7 @@ CREATE TABLE delivery (
   reason TEXT NOT NULL DEFAULT '',
   changed_at INTEGER NOT NULL,
   priority INTEGER NOT NULL DEFAULT 1 CHECK (priority IN (0, 1, 2)), -- stat, normal, bulk
+  gathering INTEGER,                         -- what it waits for, or did: `gathering.id`, which never comes again
   UNIQUE (instance, destination)
 ) STRICT;
 CREATE INDEX delivery_due ON delivery (destination, priority, attempts, id) WHERE state = 'due';
@@ -59,6 +60,7 @@ CREATE INDEX delivery_waiting ON delivery (destination, not_before, priority) WH
 CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
 CREATE INDEX delivery_on_its_way ON delivery (id, state) WHERE state IN ('due', 'sending', 'retry_wait');
 CREATE INDEX delivery_unfinished ON delivery (destination, state) WHERE state NOT IN ('delivered', 'superseded', 'discarded');
+CREATE INDEX delivery_gathering ON delivery (gathering) WHERE state = 'gathering';
 CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'parked';
 
 -- How many rows `delivery` holds, by state and priority: counting a million every two seconds costs too much. Kept by
@@ -119,6 +121,25 @@ WHEN (OLD.state IN ('parked', 'quarantined') OR NEW.state IN ('parked', 'quarant
     FROM delivery WHERE instance = NEW.instance)
   WHERE id = NEW.instance;
 END;
+
+-- Series and studies that routes wait for. A row is open: it goes with the last of its deliveries that gather, and an
+-- image that comes later opens another. Times are counted while the node runs (`completeness.py`), in microseconds.
+CREATE TABLE gathering (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  route TEXT NOT NULL,
+  scope TEXT NOT NULL CHECK (scope IN ('series', 'study')),
+  uid TEXT NOT NULL,
+  quiet INTEGER NOT NULL,
+  at_most INTEGER NOT NULL,
+  quiet_for INTEGER NOT NULL DEFAULT 0,
+  open_for INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (route, scope, uid)
+) STRICT;
+CREATE TABLE gathering_from (
+  gathering INTEGER NOT NULL,
+  association INTEGER NOT NULL,              -- its number; while it is open, more may come
+  PRIMARY KEY (gathering, association)
+) STRICT, WITHOUT ROWID;
 
 -- What a person changes in an object before it is sent, beside the transforms of its destinations. Its file stays as it is.
 CREATE TABLE fix (

@@ -25,12 +25,14 @@ from edge.buffer.deliveries import Deliveries, nobody
 from edge.buffer.duplicates import find_twins, replaced, waves
 from edge.buffer.epoch import BOOT_NOTE, current_epoch, mark_boot, renew_epoch
 from edge.buffer.eviction import Evictions
+from edge.buffer.gathering import Gatherings
 from edge.buffer.intake import Intake
 from edge.buffer.part10 import FileMeta
 from edge.buffer.reception import Reception
 from edge.buffer.seal import to_microseconds
 from edge.buffer.slot_index import SlotIndex
 from edge.buffer.transitions import Transition, take
+from edge.clock import SYSTEM, Clock
 from edge.errors import IllegalTransition
 from edge.model import BufferCounts, OutboxEvent, Priority, RoutedInstance, SealedInstance
 
@@ -50,12 +52,20 @@ class Buffer(Deliveries):
     deliveries were added, for who waits in other processes. One process has this; the others have `Deliveries`.
     """
 
-    def __init__(self, data_dir: Path, *, ready_bytes: int = 0, admitted: Callable[[], None] = nobody) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        ready_bytes: int = 0,
+        admitted: Callable[[], None] = nobody,
+        clock: Clock = SYSTEM,
+    ) -> None:
         self._outbox = threading.Event()
-        super().__init__(data_dir, settled=self.outbox_grew)
+        super().__init__(data_dir, settled=self.outbox_grew, clock=clock)
         self._admitted = admitted
         self.slots = SlotIndex(self._reader, self._writer, ready_bytes)
         self.evictions = Evictions(self._reader, self._writer)
+        self.gatherings = Gatherings(self._reader, self._writer, self._wake)
         self._intake: Intake | None = None
         self._intake_lock = threading.Lock()
         self._arrivals: queue.SimpleQueue[SealedInstance] = queue.SimpleQueue()
@@ -96,6 +106,10 @@ class Buffer(Deliveries):
     def quiet_seconds(self) -> float:
         """How long nothing has come in."""
         return time.monotonic() - self._arrived_at
+
+    def behind(self) -> bool:
+        """Whether instances wait for their row."""
+        return not self._arrivals.empty()
 
     def next_arrivals(self, limit: int, timeout: float) -> list[SealedInstance]:
         """Instances that wait for their row, oldest first; empty when none came within `timeout` seconds."""

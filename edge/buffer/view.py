@@ -11,6 +11,7 @@ from typing import Any
 
 from edge.buffer import rows
 from edge.buffer.database import open_reader, run
+from edge.buffer.gathering import shown
 from edge.buffer.seal import from_microseconds, to_microseconds
 from edge.errors import SettingsError, UnknownInstance
 from edge.model import BufferCounts, Priority, SealedInstance
@@ -85,12 +86,14 @@ class BufferView:
             for key, note in self.notes().items()
             if key.startswith("destination.") and note["value"] != "up"
         }
+        groups = self._groups()
         timed = [_with_times(row, "not_before", "changed_at", "received_at") for row in found]
         return [
             {
                 **row,
                 "priority": Priority(row["priority"]).word,
                 "reason": row["reason"] or resting.get(row["destination"], ""),
+                "gathering": _group(row, groups),
             }
             for row in timed
         ]
@@ -106,7 +109,17 @@ class BufferView:
             raise UnknownInstance(f"nothing is known here under {uid}")
         ids = json.dumps([row["id"] for row in found])
         deliveries = run(self._connection, "trace_deliveries", instances=ids)
-        return [_traced(row, [one for one in deliveries if one["instance"] == row["id"]]) for row in found]
+        groups = self._groups()
+        shown_as = [{**one, "gathering": _group(one, groups)} for one in deliveries]
+        return [_traced(row, [one for one in shown_as if one["instance"] == row["id"]]) for row in found]
+
+    def gatherings(self) -> list[Record]:
+        """Series and studies that routes wait for, with how much of each is here and when it goes."""
+        return list(self._groups().values())
+
+    def _groups(self) -> dict[int, Record]:
+        now = datetime.now(UTC)
+        return {row["id"]: shown(row, now) for row in run(self._connection, "gathering_shown") if row["images"]}
 
     def held_under(self, uid: str, *, limit: int) -> list[SealedInstance]:
         """What is still in the spool under a UID or an instance id, the newest first.
@@ -138,6 +151,10 @@ class BufferView:
             row["key"]: {"value": row["value"], "written_at": _time(row["written_at"])}
             for row in run(self._connection, "notes")
         }
+
+
+def _group(delivery: Mapping[str, Any], groups: Mapping[int, Record]) -> Record | None:
+    return groups.get(delivery["gathering"]) if delivery["state"] == "gathering" else None
 
 
 def _traced(row: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]]) -> Record:

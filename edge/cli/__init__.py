@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli import hand, look, policy, run
+from edge.cli import gathering, hand, look, policy, run
 from edge.ending import ending_of
 from edge.errors import EdgeError
 from edge.logs import configure_logs
@@ -33,6 +33,7 @@ app.command("queue")(look.queue)
 app.command("trace")(look.trace)
 app.command("requeue")(hand.requeue)
 app.command("release")(hand.release)
+app.command("force")(gathering.force)
 app.command("hold")(hand.hold)
 app.command("discard")(hand.discard)
 app.command("reroute")(hand.reroute)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from edge.buffer.view import BufferView, QueueFilter
+from edge.cli.gathering import gathering_words, status_lines
 from edge.cli.options import DataDir, Json
 from edge.cli.words import age, counted, plain
 from edge.data_dir import is_owned
@@ -47,6 +48,7 @@ def status(data_dir: DataDir, as_json: Json = False) -> None:
         "standings": view.standings(),
         "deliveries": view.by_priority(),
         "destinations": view.destinations(),
+        "gathering": view.gatherings(),
         "notes": notes,
     }
     print(json.dumps(facts, indent=2) if as_json else _status_text(facts))
@@ -78,6 +80,7 @@ def _status_text(facts: dict[str, Any]) -> str:
             )
     for row in facts["destinations"]:
         lines.append(f"  {plain(row['destination'])}: {row['deliveries']} {row['state']}")
+    lines += status_lines(facts["gathering"])
     for key, note in facts["notes"].items():
         lines += [f"  {key}, noted {note['written_at'][:19]}Z:", f"    {plain(note['value'])}"]
     return "\n".join(lines)
@@ -120,6 +123,8 @@ def queue(
         print(f"  received {one['received_at'][:19]}Z{_until(one)}")
         if one["reason"]:
             print(f"  {plain(one['reason'])}")
+        if one["gathering"]:
+            print(f"  {gathering_words(one['gathering'])}")
     print(counted(len(found), "delivery", "deliveries") if found else "nothing waits")
 
 
@@ -156,6 +161,8 @@ def _story(one: dict[str, Any]) -> str:
         lines.append(
             f"  {plain(delivery['destination'])}: {delivery['state']} at {delivery['changed_at']}, {tries}{words}"
         )
+        if delivery["gathering"]:
+            lines.append(f"    {gathering_words(delivery['gathering'])}")
     if one["released_at"]:
         lines.append(f"  released   {one['released_at']}")
     return "\n".join(lines)

@@ -183,8 +183,12 @@ def _facts(
     known: AssociationFacts | None, calling: str | None, called: str | None, address: str | None
 ) -> AssociationFacts:
     base = known or AssociationFacts(calling_ae_title="", called_ae_title="", peer_address="")
-    given = {"calling_ae_title": calling, "called_ae_title": called, "peer_address": address}
-    return replace(base, **{name: value for name, value in given.items() if value is not None})
+    return replace(
+        base,
+        calling_ae_title=base.calling_ae_title if calling is None else calling,
+        called_ae_title=base.called_ae_title if called is None else called,
+        peer_address=base.peer_address if address is None else address,
+    )
 
 
 def _in_force(data_dir: Path | None) -> Policy:
@@ -211,7 +215,11 @@ def _told(name: str, decision: Decision, tags: TagSet) -> dict[str, Any]:
         "policy": decision.policy,
         "routes": [asdict(outcome) for outcome in decision.outcomes],
         "destinations": [
-            {"name": one, "priority": decision.priorities[one].word if one in decision.priorities else "normal"}
+            {
+                "name": one,
+                "priority": decision.priorities[one].word if one in decision.priorities else "normal",
+                "waits_for": decision.waits[one].scope if one in decision.waits else None,
+            }
             for one in decision.destinations
         ],
         "flags": tags.flags,
@@ -224,7 +232,9 @@ def _explained(one: dict[str, Any]) -> str:
         took = "yes" if outcome["matched"] else "no"
         lines.append(f"  route      {plain(outcome['route'])}: {took}, {plain(outcome['reason'])}")
     lines += [f"  odd        {plain(flag)}" for flag in one["flags"]]
-    lines += [f"  goes to    {plain(to['name'])}, {to['priority']}" for to in one["destinations"]]
+    for to in one["destinations"]:
+        waits = f", when its {to['waits_for']} is complete" if to["waits_for"] else ""
+        lines.append(f"  goes to    {plain(to['name'])}, {to['priority']}{waits}")
     if not one["destinations"]:
         lines.append("  nowhere    no route takes it")
     if one["reads"]:

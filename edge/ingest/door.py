@@ -6,11 +6,13 @@ import functools
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from edge import metrics
+from edge.attendance import FILE, OwnAttendance
 from edge.ingest.admission import Crowd, Rejection, Rules, networks, refuse
 from edge.ingest.census import Census
 from edge.ingest.custody import Custody
@@ -54,6 +56,7 @@ class DicomDoor:
         self._negotiator = Negotiator(settings.ae_title, settings.max_pdu_bytes)
         self._windows = Windows()
         self._census = Census(Path(settings.data_dir) / "run" / "census", process)
+        self._attendance = OwnAttendance(Path(settings.data_dir) / "run" / FILE, process)
         self._lobby = Lobby(
             listener,
             LobbyRules(
@@ -90,6 +93,7 @@ class DicomDoor:
         for thread in self._threads():
             thread.join(max(0.0, until - time.monotonic()))
         self._census.close()
+        self._attendance.close()
 
     def _threads(self) -> list[threading.Thread]:
         with self._lock:
@@ -112,6 +116,7 @@ class DicomDoor:
             raise Unwelcome(rejection.name, pdu.rejection(rejection.result, rejection.source, rejection.reason))
         visitor.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_ANSWERS)
         connection = Connection(visitor.sock, self._patience, self._windows, caller.rest)
+        facts = replace(facts, association=self._attendance.enter())
         thread = threading.Thread(
             target=functools.partial(self._serve, connection, caller.request, facts, peer), daemon=True
         )
@@ -146,6 +151,7 @@ class DicomDoor:
             self._open.pop(connection, None)
             if not self._stopping:
                 self._census.leave(peer)
+                self._attendance.leave(facts.association)
 
 
 def _say(rejection: Rejection, facts: AssociationFacts) -> None:

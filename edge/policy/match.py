@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from edge.model import AssociationFacts, Decision, Priority, RouteOutcome, TagSet
+from edge.model import AssociationFacts, Decision, Priority, RouteOutcome, TagSet, Wait
 from edge.policy.cel import EvaluationFailed, view
 from edge.policy.model import Policy, Route
 from edge.policy.pretest import Seen
@@ -121,16 +121,23 @@ def _plan(policy: Policy) -> _Plan:
 
 def _combine(policy: Policy, outcomes: tuple[RouteOutcome, ...]) -> Decision:
     wanted: dict[str, Priority] = {}
+    at_once: set[str] = set()
+    waits: dict[str, Wait] = {}
     for route, outcome in zip(policy.routes, outcomes, strict=True):
         if outcome.matched:
             for name in route.to:
                 wanted[name] = min(route.priority, wanted.get(name, route.priority))
+                if route.wait is None:
+                    at_once.add(name)
+                else:
+                    waits.setdefault(name, route.wait)
     return Decision(
         policy=policy.label,
         outcomes=outcomes,
         destinations=tuple(d.name for d in policy.destinations if d.name in wanted),
         replaces=policy.duplicates == "replace",
         priorities=wanted,
+        waits={name: wait for name, wait in waits.items() if name not in at_once},
     )
 
 

@@ -14,6 +14,7 @@ from edge.policy.meaning_destinations import check_destination, destination_of
 from edge.policy.meaning_retention import retention_of
 from edge.policy.meaning_routes import check_routes
 from edge.policy.meaning_transforms import Transforms
+from edge.policy.meaning_waiting import wait_of, warn_useless_waits
 from edge.policy.model import DEFAULT_SHARE, Policy, Privacy, Route
 from edge.policy.place import place_in_file
 from edge.policy.schema import PolicyModel, PrivacyModel, RouteModel
@@ -39,6 +40,7 @@ class Meaning:
         self._warn_unused()
         self._warn_identical()
         check_routes(routes, len(self._model.destinations), self._error, self._warn)
+        warn_useless_waits(routes, _Report(self))
         for index, model in enumerate(self._model.destinations):
             check_destination(
                 model, partial(self._say_inside, "error", index), partial(self._say_inside, "warning", index)
@@ -80,6 +82,7 @@ class Meaning:
             to=tuple(route.to),
             condition=self._condition(index, route),
             priority=Priority[route.priority.upper()],
+            wait=wait_of(index, route.name, route.wait, _Report(self)),
         )
 
     def _condition(self, index: int, route: RouteModel) -> Condition | None:
@@ -114,9 +117,10 @@ class Meaning:
                 self._warn(("destinations", index, "name"), message, "Name it in a route's `to`, or remove it.")
 
     def _warn_identical(self) -> None:
-        first: dict[tuple[str | None, frozenset[str], str], str] = {}
+        first: dict[tuple[object, ...], str] = {}
         for index, route in enumerate(self._model.routes):
-            what = (route.when.strip() if route.when else None, frozenset(route.to), route.priority)
+            when = route.when.strip() if route.when else None
+            what = (when, frozenset(route.to), route.priority, route.wait)
             if what in first:
                 message = f"route `{route.name}` does the same as `{first[what]}`"
                 self._warn(("routes", index, "name"), message, "Keep one of them.")

@@ -59,6 +59,7 @@ def _warn_covered(routes: Sequence[Route], warn: Say) -> None:
             one
             for place, one in enumerate(routes)
             if one.priority <= route.priority
+            and (one.wait is None or route.wait is not None)  # one that waits does not send what goes at once
             and (not _text(one) or (_text(one) == _text(route) and place != index))
             and not (_text(one) and _same(one, route))  # that two are the same is said already
         ]
@@ -70,7 +71,8 @@ def _warn_covered(routes: Sequence[Route], warn: Say) -> None:
 
 
 def _same(one: Route, other: Route) -> bool:
-    return set(one.to) == set(other.to) and one.priority == other.priority
+    alike = one.priority == other.priority and (one.wait is None) == (other.wait is None)
+    return alike and set(one.to) == set(other.to)
 
 
 def _text(route: Route) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
 
-from edge.model import Destination, Priority, Watermarks
+from edge.model import Destination, Priority, Wait, Watermarks
 from edge.policy.cel import Condition
 
 DEFAULT_SHARE: tuple[str, ...] = (
@@ -47,6 +47,8 @@ class Route:
     to: tuple[str, ...]
     condition: Condition | None = field(compare=False, repr=False)
     priority: Priority = Priority.NORMAL
+    wait: Wait | None = None
+    """None sends each image at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge.model import DEFAULT_TEMPLATE
 from edge.policy.schema_destinations import KINDS, DicomWebDestinationModel, S3DestinationModel, Template
 from edge.policy.schema_names import Name
+from edge.policy.schema_tls import TLS, TlsModel
 from edge.policy.schema_transforms import TransformModel, TransformNames
+from edge.policy.schema_waiting import WAIT, Waiting
 from edge.vocabulary import ATTRIBUTES
 
 FORMAT = 1
@@ -58,6 +60,7 @@ class DicomDestinationModel(_Strict):
     associations: int = Field(
         default=2, ge=1, le=16, description="a number of associations at the same time, from 1 to 16"
     )
+    tls: TlsModel | None = Field(default=None, description=TLS)
     transforms: TransformNames = Field(default_factory=list)
 
 
@@ -84,6 +87,7 @@ class RouteModel(_Strict):
     priority: Literal["stat", "normal", "bulk"] = Field(
         default="normal", description="`stat`, `normal` or `bulk`; `normal` when left out"
     )
+    wait: Waiting | None = Field(default=None, description=WAIT)
 
 
 class RetentionModel(_Strict):

@@ -28,6 +28,7 @@ from edge.policy.schema_transforms import (
     TagModel,
     TransformModel,
 )
+from edge.policy.schema_waiting import WaitModel
 from edge.policy.wording import nearest
 from edge.policy.yaml_text import Mapping, Node, Scalar, Sequence
 
@@ -46,6 +47,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "dicomweb": DicomWebDestinationModel,
     "s3": S3DestinationModel,
     "routes": RouteModel,
+    "routes.wait": WaitModel,
     "retention": RetentionModel,
     "privacy": PrivacyModel,
     "transforms": TransformModel,

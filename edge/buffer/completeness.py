@@ -1,0 +1,56 @@
+"""When a series or a study is complete (pure): nothing came for its quiet time and nobody is still sending it.
+
+Time here is counted, not read off a clock: what passed while the node ran, as the kernel counts it. So setting the
+clock, to either side, moves nothing; time in which the node was away, and could not have heard of another image, is no
+quiet; and a node that starts again goes on counting where it was. The cost: what was counted in the last second
+before a crash is counted again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+MOST_QUIET_AT_ONCE = timedelta(seconds=5)
+"""Who did not look for longer than this may have missed what came: it counts as no more than this of quiet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathering:
+    """How far a series or study is."""
+
+    quiet: timedelta
+    """So long nothing may have come."""
+    at_most: timedelta
+    """So long it waits, whatever comes: a sender that never ends must not hold it for ever."""
+    quiet_for: timedelta = timedelta()
+    """How long nothing came."""
+    open_for: timedelta = timedelta()
+    """How long since its first image."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it goes now."""
+        return self.quiet_for >= self.quiet or self.open_for >= self.at_most
+
+    @property
+    def left(self) -> timedelta:
+        """How long until it goes when nothing more comes."""
+        return max(timedelta(), min(self.quiet - self.quiet_for, self.cap_left))
+
+    @property
+    def cap_left(self) -> timedelta:
+        """How long until it goes whatever comes."""
+        return max(timedelta(), self.at_most - self.open_for)
+
+
+def image_came(group: Gathering) -> Gathering:
+    """Its quiet begins anew; its cap does not."""
+    return replace(group, quiet_for=timedelta())
+
+
+def time_passed(group: Gathering, passed: timedelta, *, busy: bool) -> Gathering:
+    """The same after this time. `busy`: an association that sent images of it was open meanwhile."""
+    passed = max(passed, timedelta())
+    quiet_for = timedelta() if busy else group.quiet_for + min(passed, MOST_QUIET_AT_ONCE)
+    return replace(group, quiet_for=quiet_for, open_for=group.open_for + passed)

@@ -1,0 +1,146 @@
+"""Series and studies that routes wait for, as rows: opened and kept busy by what comes, closed when they are complete.
+
+When that is, `completeness.py` says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import apsw
+
+from edge.buffer.completeness import Gathering, time_passed
+from edge.buffer.database import run
+from edge.buffer.seal import to_microseconds
+from edge.buffer.writer import Writer
+from edge.model import Priority, RoutedInstance, Wait
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a look at the time found."""
+
+    open: int
+    """Series and studies that still wait."""
+    gone: int
+    """Those that went just now."""
+    deliveries: int
+    """What they were."""
+
+
+NOTHING = Look(open=0, gone=0, deliveries=0)
+
+
+class Gatherings:
+    """The series and studies that a node waits for."""
+
+    def __init__(self, reader: Callable[[], apsw.Connection], writer: Writer, due: Callable[[], None]) -> None:
+        """`due` is called when there is more to send."""
+        self._reader, self._writer, self._due = reader, writer, due
+
+    def look(self, passed: timedelta, is_open: Callable[[int], bool]) -> Look:
+        """Count this time, and let go what is complete. `is_open` tells whether an association still is."""
+        if not run(self._reader(), "anything_gathers")[0]["gathers"]:
+            return NOTHING
+        found = self._writer.write(lambda connection: _look(connection, passed, is_open))
+        if found.deliveries:
+            self._due()
+        return found
+
+
+def gather(connection: apsw.Connection, row_id: int, routed: RoutedInstance, destination: str, now: int) -> bool:
+    """Add the delivery as one that waits, inside the caller's transaction; not when nobody could say for what."""
+    wait = routed.decision.waits[destination]
+    uid = routed.study_instance_uid if wait.scope == "study" else routed.series_instance_uid
+    if not uid:
+        return False
+    group = _join(connection, wait, uid)
+    if routed.sealed.facts.association:
+        run(connection, "gather_from", gathering=group, association=routed.sealed.facts.association)
+    run(
+        connection,
+        "add_gathering_delivery",
+        instance=row_id,
+        destination=destination,
+        priority=routed.decision.priorities.get(destination, Priority.NORMAL),
+        reason=f"waits for the rest of its {wait.scope}, as route {wait.route} says",
+        gathering=group,
+        now=now,
+    )
+    return True
+
+
+def shown(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """An open series or study, for people: how much of it is here, and when it goes."""
+    group = _group(row)
+    return {
+        "route": row["route"],
+        "scope": row["scope"],
+        "uid": row["uid"],
+        "images": row["images"],
+        "goes_at": _moment(now + group.left),
+        "goes_at_latest": _moment(now + group.cap_left),
+    }
+
+
+def _join(connection: apsw.Connection, wait: Wait, uid: str) -> int:
+    (row,) = run(
+        connection,
+        "join_gathering",
+        route=wait.route,
+        scope=wait.scope,
+        uid=uid,
+        quiet=wait.quiet // _MICROSECOND,
+        at_most=wait.at_most // _MICROSECOND,
+    )
+    return int(row["id"])
+
+
+def _look(connection: apsw.Connection, passed: timedelta, is_open: Callable[[int], bool]) -> Look:
+    busy, over = set(), []
+    for row in run(connection, "gathering_senders"):
+        if is_open(row["association"]):
+            busy.add(row["gathering"])
+        else:
+            over.append(row["association"])
+    if over:
+        run(connection, "senders_gone", associations=json.dumps(over))
+    now = to_microseconds(datetime.now(UTC))
+    counted: list[tuple[int, int, int]] = []
+    gone = deliveries = 0
+    for row in run(connection, "gatherings"):
+        group = time_passed(_group(row), passed, busy=row["id"] in busy)
+        if group.complete or not row["wanted"]:
+            deliveries += _let_go(connection, row["id"], now)
+            gone += 1
+        else:
+            counted.append((row["id"], group.quiet_for // _MICROSECOND, group.open_for // _MICROSECOND))
+    run(connection, "count_time", passed=json.dumps(counted))
+    return Look(open=len(counted), gone=gone, deliveries=deliveries)
+
+
+def _let_go(connection: apsw.Connection, group: int, now: int) -> int:
+    ids = [row["id"] for row in run(connection, "gathered", id=group, now=now)]
+    run(connection, "tell_together", ids=json.dumps(ids), now=now)
+    run(connection, "forget_senders", id=group)
+    run(connection, "close_gathering", id=group)
+    return len(ids)
+
+
+def _group(row: Mapping[str, Any]) -> Gathering:
+    return Gathering(
+        quiet=row["quiet"] * _MICROSECOND,
+        at_most=row["at_most"] * _MICROSECOND,
+        quiet_for=row["quiet_for"] * _MICROSECOND,
+        open_for=row["open_for"] * _MICROSECOND,
+    )
+
+
+def _moment(when: datetime) -> str:
+    return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
