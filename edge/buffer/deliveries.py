@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import apsw
@@ -21,6 +21,7 @@ from edge.buffer.spool import Spool
 from edge.buffer.states import DeliveryEvent, sources, target
 from edge.buffer.transitions import Transition, take
 from edge.buffer.writer import Writer
+from edge.clock import SYSTEM, Clock
 from edge.model import ClaimedDelivery, Priority
 
 WAKE_NOTE = "lanes.wake"
@@ -38,8 +39,9 @@ def nobody() -> None:
 class Deliveries:
     """The queue of every destination in the buffer of `data_dir`; several processes may use it at once."""
 
-    def __init__(self, data_dir: Path, *, settled: Callable[[], None] = nobody) -> None:
+    def __init__(self, data_dir: Path, *, settled: Callable[[], None] = nobody, clock: Clock = SYSTEM) -> None:
         """`settled` is called, from a thread of ours, when deliveries have changed and the outbox has grown."""
+        self.clock = clock
         self.spool = Spool(data_dir / "spool")
         self._path = data_dir / "edge.db"
         self._writer = Writer(self._path)
@@ -72,7 +74,7 @@ class Deliveries:
 
     def claim(self, destination: str, limit: int) -> list[ClaimedDelivery]:
         """The next due deliveries of a destination in their order, each under a lease that expires by itself."""
-        now = datetime.now(UTC)
+        now = self.clock.now()
         moment = to_microseconds(now)
         absurd = moment + ABSURD
         (found,) = run(self._reader(), "anything_due", destination=destination, now=moment, absurd=absurd)
@@ -94,13 +96,13 @@ class Deliveries:
 
     def most_urgent(self, destination: str) -> Priority | None:
         """The highest priority of what waits for a destination and could be claimed now."""
-        now = to_microseconds(datetime.now(UTC))
+        now = to_microseconds(self.clock.now())
         (found,) = run(self._reader(), "most_urgent", destination=destination, now=now)
         return None if found["priority"] is None else Priority(found["priority"])
 
     def renew(self, delivery_ids: Sequence[int]) -> None:
         """Give these deliveries of a sender that still works a whole lease again, also when theirs has run out."""
-        until = to_microseconds(datetime.now(UTC) + LEASE)
+        until = to_microseconds(self.clock.now() + LEASE)
         renewable = (*sources(DeliveryEvent.LEASE_EXPIRED), *sources(DeliveryEvent.CLAIMED))
         self._writer.write(
             lambda connection: run(
@@ -142,7 +144,7 @@ class Deliveries:
 
     def expire_leases(self) -> int:
         """Give back the deliveries of a sender that has not settled them in time. Returns how many."""
-        return self._expire(to_microseconds(datetime.now(UTC)))
+        return self._expire(to_microseconds(self.clock.now()))
 
     def work_so_far(self) -> int:
         """A number that changes whenever deliveries are added."""
@@ -162,7 +164,7 @@ class Deliveries:
 
     def set_note(self, key: str, value: str) -> None:
         """Keep a small fact for `skerry-edge status`."""
-        now = to_microseconds(datetime.now(UTC))
+        now = to_microseconds(self.clock.now())
         self._writer.write(lambda connection: run(connection, "write_note", key=key, value=value, now=now))
 
     def note(self, key: str) -> str | None:
@@ -180,7 +182,7 @@ class Deliveries:
         os.close(self._senders)
 
     def _expire(self, until: int, destination: str | None = None) -> int:
-        now = to_microseconds(datetime.now(UTC))
+        now = to_microseconds(self.clock.now())
 
         def expire(connection: apsw.Connection) -> int:
             run(connection, "expire_leases", now=now, until=until, absurd=until + ABSURD, destination=destination)

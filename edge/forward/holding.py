@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -62,12 +61,12 @@ class Holding:
     def claim(self, limit: int) -> list[ClaimedDelivery]:
         """Hold the next deliveries, after another try to write down what is owed; none while too much is."""
         self.pay_what_can_be_paid()
-        self._seen, self._looked, self._waits = self._buffer.work_so_far(), time.monotonic(), None
+        self._seen, self._looked, self._waits = self._buffer.work_so_far(), self._buffer.clock.monotonic(), None
         if len(self._owed) > UNRECORDED_LIMIT:
             return []  # who goes on sending what it cannot write down sends it all again
         claimed = self._buffer.claim(self._name, limit)
         self._held = {one.delivery_id: one for one in claimed}
-        self._renewed = time.monotonic()
+        self._renewed = self._buffer.clock.monotonic()
         return claimed
 
     def __len__(self) -> int:
@@ -86,7 +85,7 @@ class Holding:
         ahead = self.oldest()
         if ahead is None or ahead.priority is Priority.STAT:
             return False
-        added, now = self._buffer.work_so_far(), time.monotonic()
+        added, now = self._buffer.work_so_far(), self._buffer.clock.monotonic()
         if added != self._seen or now - self._looked > LOOK_SECONDS:
             self._seen, self._looked = added, now
             try:
@@ -162,9 +161,9 @@ class Holding:
             raise Unrecorded from failure
 
     def _renew(self, delivery_ids: list[int]) -> None:
-        if time.monotonic() - self._renewed > self._renew_seconds:
+        if self._buffer.clock.monotonic() - self._renewed > self._renew_seconds:
             self._buffer.renew(delivery_ids)
-            self._renewed = time.monotonic()
+            self._renewed = self._buffer.clock.monotonic()
 
     def _transition(self, delivery: ClaimedDelivery, outcome: Outcome | None) -> Transition:
         match outcome:
@@ -178,7 +177,7 @@ class Holding:
                 return _outcome(delivery, DeliveryEvent.UNFIT, reason, status)
             case TryLater(status=status, reason=reason):
                 pause = self._backoff.pause(delivery.attempts, random.random)
-                not_before = datetime.now(UTC) + timedelta(seconds=pause)
+                not_before = self._buffer.clock.now() + timedelta(seconds=pause)
                 return _outcome(delivery, DeliveryEvent.FAILED_TRANSIENTLY, reason, status, not_before)
 
     def _say(self, delivery: ClaimedDelivery, outcome: Outcome | None) -> None:

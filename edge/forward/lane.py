@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-import time
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -38,7 +38,7 @@ class Lane:
     ) -> None:
         self.name = name
         self._forwarder, self._buffer, self._health, self._backoff = forwarder, buffer, health, backoff
-        self._batch = batch
+        self._batch, self._clock = batch, buffer.clock
         self._holding = Holding(name, buffer, backoff, renew_seconds)
         self._stopping = threading.Event()
         self._voice = threading.Lock()
@@ -79,7 +79,7 @@ class Lane:
                 since = self._buffer.work_so_far()
                 if not self._round():
                     self._forwarder.rest()
-                    self._buffer.wait_for_work(LOOK_AGAIN_SECONDS, since=since)
+                    self._clock.wait(partial(self._buffer.wait_for_work, since=since), LOOK_AGAIN_SECONDS)
             except Exception:
                 # A lane that dies is a stuck queue.
                 log.exception("lane.failed", destination=self.name)
@@ -144,7 +144,7 @@ class Lane:
 
     def _down(self, error: DestinationDown, *, progress: bool) -> None:
         self._failures = 1 if progress else self._failures + 1
-        self._down_since = self._down_since or datetime.now(UTC)
+        self._down_since = self._down_since or self._clock.now()
         pause = self._backoff.pause(self._failures, random.random)
         text = f"{self.name} takes nothing since {self._down_since:%H:%M} UTC: {error}."
         with self._voice:
@@ -161,9 +161,9 @@ class Lane:
     def _rest(self, seconds: float) -> None:
         """Wait, unless a person asks to try again now."""
         asked = self._wish()
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            if self._stopping.wait(min(left, LOOK_AGAIN_SECONDS)) or self._wish() != asked:
+        deadline = self._clock.monotonic() + seconds
+        while (left := deadline - self._clock.monotonic()) > 0:
+            if self._clock.wait(self._stopping.wait, min(left, LOOK_AGAIN_SECONDS)) or self._wish() != asked:
                 return
 
     def _wish(self) -> str | None:
