@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from control import metrics
 from control.app import create_app
 from control.broker.link import BrokerLink, client_tls
+from control.certificate_shelf import CertificateShelf
 from control.clock import Clock, utcnow
 from control.db.outage import DATABASE_OUTAGES
 from control.db.session import open_database
@@ -61,25 +62,6 @@ class Serving:
     def line(self) -> str:
         """The line that tells a supervisor that everything is up."""
         return f"ready http={self.http} https={self.https} grpc={self.grpc}"
-
-
-class CertificateShelf:
-    """The certificate that new gRPC connections see: the server asks at every handshake."""
-
-    def __init__(self, certificate: OwnCertificate, ca_pem: bytes) -> None:
-        self._ca_pem = ca_pem
-        self.put(certificate)
-
-    def put(self, certificate: OwnCertificate) -> None:
-        """Show this one from the next handshake on."""
-        pair = (certificate.key_pem, certificate.certificate_pem)
-        self._current = grpc.ssl_server_certificate_configuration([pair], root_certificates=self._ca_pem)
-
-    def credentials(self) -> grpc.ServerCredentials:
-        """Mutual TLS: a caller without a certificate of this mesh gets no further than the handshake."""
-        return grpc.dynamic_ssl_server_credentials(
-            self._current, lambda: self._current, require_client_authentication=True
-        )
 
 
 async def run(settings: Settings, announce: Callable[[str], None], clock: Clock = utcnow) -> None:

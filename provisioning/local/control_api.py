@@ -36,6 +36,10 @@ class ControlApi:
         """What the API answers to POST, decoded."""
         return self._answer("POST", path, json=dict(body))
 
+    def post_text(self, path: str, text: str) -> Any:
+        """What the API answers to a policy document."""
+        return self._answer("POST", path, content=text.encode(), headers={"Content-Type": "text/yaml"})
+
     def every(self, path: str, **query: object) -> Iterator[Mapping[str, Any]]:
         """All items of a list, page after page."""
         cursor: str | None = None
