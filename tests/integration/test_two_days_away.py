@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from edge.buffer import writer
-from edge.buffer.claims import ONE_IN
 from edge.buffer.store import Buffer
 from edge.buffer.view import BufferView
 from edge.forward.base import Accepted, Outcome, Settle, TryLater
@@ -25,6 +24,7 @@ from provisioning.local.storescp import StoreScp
 from tests.clocks import JumpingClock
 from tests.conftest import Figures
 from tests.edge_samples import routed, take
+from tests.priority_order import assert_priority_order
 from tests.real_programs import require
 
 HOUR = 3600.0
@@ -89,14 +89,6 @@ def until(done: Callable[[], bool], seconds: float = 200) -> None:
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def assert_priority_order(urgency: Sequence[Priority]) -> None:
-    """Nothing goes ahead of what is more urgent, but for one in 25: the oldest that waits."""
-    for priority in (Priority.STAT, Priority.NORMAL):
-        last = max(place for place, one in enumerate(urgency) if one is priority)
-        ahead = sum(one > priority for one in urgency[:last])
-        assert ahead <= last / ONE_IN + 1, (priority.word, ahead, last)
 
 
 def test_after_two_days_all_of_it_arrives_by_itself_and_the_urgent_first(
