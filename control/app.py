@@ -18,6 +18,7 @@ from control.overview.routes import router as overview
 from control.policies.routes import router as policies
 from control.sites.routes import router as sites
 from control.studies.routes import router as studies
+from control.users.account_routes import router as accounts
 from control.users.routes import router as users
 
 API_PREFIX = "/api/v1"
@@ -27,6 +28,7 @@ def api_routers() -> Sequence[APIRouter]:
     """Every router under /api/v1, in the order of the documentation."""
     return (
         users,
+        accounts,
         sites,
         nodes,
         enrolment,

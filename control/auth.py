@@ -1,13 +1,17 @@
 """Who asks, and what they may do: a permission is a type in a route's signature.
 
-    async def add_site(caller: Admin, ...)      # only administrators get here
-    async def list_sites(caller: Viewer, ...)   # everybody who is logged in
+    async def add_site(caller: Admin, ...)         # an administrator
+    async def upload(caller: SiteAdmin, site, ...) # a site-admin of the site in the path
+    async def list_sites(caller: Viewer, ...)      # a viewer of any site; the handler narrows to `caller.sites()`
 
-Works for HTTP and for WebSocket routes. A cookie alone never changes anything: see `require_same_origin`.
+A route whose path names a `{site}` asks for the role at that site. Every route stands in `role_matrix.py` as well, and
+a test asks each as every role. Works for HTTP and for WebSocket routes. A cookie alone never changes anything: see
+`require_same_origin`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -16,6 +20,7 @@ from starlette.requests import HTTPConnection
 
 from control.errors import CrossSiteRequest, Forbidden, NotAuthenticated
 from control.injection import provided
+from control.limits import RequestBrake
 from control.principals import Authenticator as Authenticator
 from control.principals import Principal, Role
 
@@ -54,10 +59,8 @@ def require_same_origin(connection: HTTPConnection) -> None:
         raise CrossSiteRequest
 
 
-async def principal(
-    connection: HTTPConnection, authenticator: Annotated[Authenticator, Depends(provided(Authenticator))]
-) -> Principal:
-    """The caller.
+async def recognised(connection: HTTPConnection, authenticator: Authenticator) -> Principal:
+    """The caller, by the key or the session that came along.
 
     Raises:
         NotAuthenticated: no key and no session, or one that is not valid.
@@ -75,14 +78,48 @@ async def principal(
     return known
 
 
-async def _administrator(caller: Annotated[Principal, Depends(principal)]) -> Principal:
-    if caller.role is not Role.ADMIN:
-        raise Forbidden
-    return caller
+async def principal(
+    connection: HTTPConnection,
+    authenticator: Annotated[Authenticator, Depends(provided(Authenticator))],
+    brake: Annotated[RequestBrake, Depends(provided(RequestBrake))],
+) -> Principal:
+    """The caller of one request.
+
+    Raises:
+        NotAuthenticated, CrossSiteRequest
+        TooManyRequests: this caller has asked too much in too little time.
+    """
+    known = await recognised(connection, authenticator)
+    brake.take(known.actor)
+    return known
 
 
-Viewer = Annotated[Principal, Depends(principal)]
-"""Anybody who is logged in."""
+def _at_least(least: Role) -> Callable[[HTTPConnection, Principal], Awaitable[Principal]]:
+    async def permitted(connection: HTTPConnection, caller: Annotated[Principal, Depends(principal)]) -> Principal:
+        site = connection.path_params.get("site")
+        if site is not None or least is Role.ADMIN:
+            caller.require(least, site)
+        elif caller.sites(least) == frozenset():
+            raise Forbidden(f"This needs the role {least.value}.")
+        return caller
 
-Admin = Annotated[Principal, Depends(_administrator)]
+    return permitted
+
+
+Caller = Annotated[Principal, Depends(principal)]
+"""Anybody who is logged in, whatever they may do."""
+
+Viewer = Annotated[Principal, Depends(_at_least(Role.VIEWER))]
+"""Somebody who may see the site in the path, or any site when the path names none: narrow to `caller.sites()`."""
+
+Operator = Annotated[Principal, Depends(_at_least(Role.OPERATOR))]
+"""The same for acting on what runs: narrow to `caller.sites(Role.OPERATOR)`."""
+
+SiteAdmin = Annotated[Principal, Depends(_at_least(Role.SITE_ADMIN))]
+"""The same for changing a site."""
+
+Admin = Annotated[Principal, Depends(_at_least(Role.ADMIN))]
 """An administrator."""
+
+Auditor = Annotated[Principal, Depends(_at_least(Role.AUDITOR))]
+"""Somebody who may read the trail of any site: narrow to `caller.sites(Role.AUDITOR)`."""

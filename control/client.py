@@ -43,10 +43,13 @@ class Problem(ControlError):
 class ApiClient:
     """A logged-in caller. Use it as a context manager."""
 
-    def __init__(self, url: str, *, key: str | None, password: str | None, ca_file: Path | None) -> None:
+    def __init__(
+        self, url: str, *, key: str | None, password: str | None, ca_file: Path | None, user: str = FIRST_USER
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise Unreachable(f"{url} is not a URL of a control plane.")
+        self._user = user
         self._password = password
         headers = {
             "User-Agent": f"skerry-control/{version('skerry')}",
@@ -67,7 +70,7 @@ class ApiClient:
     def __enter__(self) -> Self:
         """Log in, when a password was given."""
         if self._password is not None:
-            self.post("login", {"username": FIRST_USER, "password": self._password})
+            self.post("login", {"username": self._user, "password": self._password})
         return self
 
     def __exit__(
@@ -85,13 +88,22 @@ class ApiClient:
         given = {key: str(value) for key, value in query.items() if value is not None}
         return self._ask("GET", path, params=given)
 
-    def post(self, path: str, body: object = None) -> Any:
-        """POST a JSON document, or nothing."""
-        return self._ask("POST", path, json=body) if body is not None else self._ask("POST", path)
+    def text(self, path: str, **query: object) -> str:
+        """GET something that is text."""
+        return str(self.get(path, **query))
 
-    def post_yaml(self, path: str, document: bytes) -> Any:
+    def post(self, path: str, body: object = None, *, dry_run: bool = False, if_match: str | None = None) -> Any:
+        """POST a JSON document, or nothing."""
+        more = _conditions(dry_run, if_match)
+        if body is not None:
+            more["json"] = body
+        return self._ask("POST", path, **more)
+
+    def post_yaml(self, path: str, document: bytes, *, dry_run: bool = False, if_match: str | None = None) -> Any:
         """POST a policy."""
-        return self._ask("POST", path, content=document, headers={"Content-Type": "text/yaml"})
+        more = _conditions(dry_run, if_match)
+        more["headers"]["Content-Type"] = "text/yaml"
+        return self._ask("POST", path, content=document, **more)
 
     def items(self, path: str, **query: object) -> Iterator[Any]:
         """All items of a paged list."""
@@ -109,9 +121,18 @@ class ApiClient:
         except httpx2.HTTPError as error:
             raise Unreachable(f"{self._http.base_url.copy_with(path='/')} does not answer: {error}.") from error
         if answer.is_success:
+            if answer.headers.get("content-type", "").startswith("text/"):
+                return answer.text
             return answer.json() if answer.content else None
         try:
             document = answer.json()
         except ValueError:
             document = {}
         raise Problem(answer.status_code, document if isinstance(document, dict) else {})
+
+
+def _conditions(dry_run: bool, if_match: str | None) -> dict[str, Any]:
+    return {
+        "params": {"dry_run": "true"} if dry_run else {},
+        "headers": {"If-Match": if_match} if if_match is not None else {},
+    }

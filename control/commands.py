@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from control.client import ApiClient, Problem
-from control.console import Shown, command
+from control.console import DryRun, Shown, command, tried
 from control.errors import NotFound, SettingsError
+from control.people_commands import api_key, user
 from control.words import findings, table
 
 site = typer.Typer(no_args_is_help=True, help="Places that nodes belong to.")
@@ -18,7 +19,6 @@ token = typer.Typer(no_args_is_help=True, help="One-time tokens that let a box i
 node = typer.Typer(no_args_is_help=True, help="The boxes of the sites.")
 policy = typer.Typer(no_args_is_help=True, help="What the sites shall do.")
 study = typer.Typer(no_args_is_help=True, help="Where images are.")
-api_key = typer.Typer(no_args_is_help=True, help="Keys for programs.")
 audit = typer.Typer(no_args_is_help=True, help="Who changed what.")
 
 GROUPS = {
@@ -27,6 +27,7 @@ GROUPS = {
     "node": node,
     "policy": policy,
     "study": study,
+    "user": user,
     "api-key": api_key,
     "audit": audit,
 }
@@ -36,10 +37,10 @@ OfSite = Annotated[str | None, typer.Option(help="Only of this site.")]
 
 
 @command(site, "add")
-def site_add(api: ApiClient, name: str) -> Shown:
+def site_add(api: ApiClient, name: str, dry_run: DryRun = False) -> Shown:
     """Add a site."""
-    made = api.post("sites", {"name": name})
-    return Shown(data=made, text=f"Site {made['name']} is known now.")
+    made = api.post("sites", {"name": name}, dry_run=dry_run)
+    return Shown(data=made, text=tried(dry_run, f"Site {made['name']} is known now."))
 
 
 @command(site, "list")
@@ -71,10 +72,11 @@ def node_revoke(
     api: ApiClient,
     node: Annotated[str, typer.Argument(help="Its name or its id.")],
     site: OfSite = None,
+    dry_run: DryRun = False,
 ) -> Shown:
     """Refuse a node from now on. Its site goes on working alone."""
-    revoked = api.post(f"nodes/{_node_id(api, node, site)}/revoke")
-    return Shown(data=revoked, text=f"Node {revoked['name']} of {revoked['site']} is revoked.")
+    revoked = api.post(f"nodes/{_node_id(api, node, site)}/revoke", dry_run=dry_run)
+    return Shown(data=revoked, text=tried(dry_run, f"Node {revoked['name']} of {revoked['site']} is revoked."))
 
 
 def _node_id(api: ApiClient, word: str, site: str | None) -> str:
@@ -169,35 +171,25 @@ def study_trace(api: ApiClient, uid: str) -> Shown:
     return Shown(data=found, text=table(rows, columns))
 
 
-Role = Annotated[str, typer.Option(help="viewer or admin")]
-
-
-@command(api_key, "create")
-def api_key_create(api: ApiClient, name: str, role: Role = "admin") -> Shown:
-    """Make a key for a program. It is shown once."""
-    made = api.post("api-keys", {"name": name, "role": role})
-    return Shown(data=made, text=made["key"])
-
-
-@command(api_key, "list")
-def api_key_list(api: ApiClient) -> Shown:
-    """List all keys, without their secrets."""
-    found = list(api.items("api-keys"))
-    return Shown(data=found, text=table(found, ("name", "prefix", "role", "created_at", "revoked_at")))
-
-
-@command(api_key, "revoke")
-def api_key_revoke(api: ApiClient, name: str) -> Shown:
-    """Let a key open nothing from now on."""
-    revoked = api.post(f"api-keys/{name}/revoke")
-    return Shown(data=revoked, text=f"The key {name} opens nothing any more.")
-
-
 @command(audit, "list")
-def audit_list(api: ApiClient, limit: int = 50) -> Shown:
+def audit_list(
+    api: ApiClient,
+    actor: Beginning = None,
+    action: Beginning = None,
+    object: Beginning = None,  # noqa: A002 - the word of the trail
+    site: OfSite = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Such as 2026-03-01T00:00:00Z, or later.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before this moment.")] = None,
+    limit: int = 50,
+    csv: Annotated[bool, typer.Option("--csv", help="All rows that fit, as CSV.")] = False,
+) -> Shown:
     """Who changed what, newest first."""
-    found = api.get("audit", limit=limit)["items"]
-    return Shown(data=found, text=table(found, ("sequence", "at", "actor", "action", "object")))
+    asked = {"actor": actor, "action": action, "object": object, "site": site, "since": since, "until": until}
+    if csv:
+        text = api.text("audit.csv", **asked)
+        return Shown(data={"csv": text}, text=text.rstrip())
+    found = api.get("audit", limit=limit, **asked)["items"]
+    return Shown(data=found, text=table(found, ("sequence", "at", "actor", "action", "object", "site")))
 
 
 @command(audit, "check")

@@ -13,17 +13,19 @@ from typing import Annotated, get_type_hints
 
 import typer
 
-from control.client import ApiClient
+from control.client import FIRST_USER, ApiClient
 from control.errors import SettingsError
 
 Url = Annotated[str, typer.Option(envvar="SKERRY_URL", help="Where the control plane answers.")]
 KeyFile = Annotated[Path | None, typer.Option(envvar="SKERRY_API_KEY_FILE", help="A file with an API key.")]
 PasswordFile = Annotated[
-    Path | None, typer.Option(envvar="SKERRY_PASSWORD_FILE", help="A file with the password of the user admin.")
+    Path | None, typer.Option(envvar="SKERRY_PASSWORD_FILE", help="A file with a password; see --user.")
 ]
 CaFile = Annotated[
     Path | None, typer.Option(envvar="SKERRY_CA_FILE", help="The mesh's ca.pem, for an https URL of its own.")
 ]
+UserName = Annotated[str, typer.Option("--user", envvar="SKERRY_USER", help="Whose password --password-file holds.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -39,9 +41,14 @@ class Shown:
     """False ends with exit code 1."""
 
 
+def tried(dry_run: bool, text: str) -> str:
+    """What a command did; of one that was only tried, what it would have done."""
+    return f"Nothing was changed. It would be: {text}" if dry_run else text
+
+
 def _common(
     *, url: Url = "http://127.0.0.1:8080", api_key_file: KeyFile = None, password_file: PasswordFile = None,
-    ca_file: CaFile = None, as_json: AsJson = False,
+    user_name: UserName = FIRST_USER, ca_file: CaFile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """The options that every command has: their signature is added to each."""
 
@@ -56,16 +63,15 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., Shown]], C
             url: str,
             api_key_file: Path | None,
             password_file: Path | None,
+            user_name: str,
             ca_file: Path | None,
             as_json: bool,
             **words: object,
         ) -> None:
             key, password = _secret(api_key_file), _secret(password_file)
             if key is None and password is None:
-                raise SettingsError(
-                    "Who asks is not known.", hint="Give --api-key-file FILE, or --password-file FILE for admin."
-                )
-            with ApiClient(url, key=key, password=None if key else password, ca_file=ca_file) as api:
+                raise SettingsError("Who asks is not known.", hint="Give --api-key-file FILE, or --password-file FILE.")
+            with ApiClient(url, key=key, user=user_name, password=None if key else password, ca_file=ca_file) as api:
                 shown = function(api, **words)
             if shown.warning:
                 typer.echo(shown.warning, err=True)

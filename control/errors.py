@@ -5,9 +5,11 @@
     ├── NotFound
     │   ├── UnknownSite, UnknownNode, UnknownPolicyVersion, UnknownStudy
     ├── Conflict
-    │   └── NameTaken               a site, node, user or key of this name exists
+    │   ├── NameTaken               a site, node, user or key of this name exists
+    │   ├── LastAdministrator, RequestUnderWay
+    │   └── PolicyMoved             If-Match names a state that is over; carries the present one
     ├── Invalid
-    │   ├── InvalidName, InvalidCsr, InvalidCursor, InvalidQuery
+    │   ├── InvalidName, InvalidCsr, InvalidCursor, InvalidQuery, InvalidPassword, InvalidGrant, KeyReused
     │   ├── InvalidPolicy           carries its diagnostics
     │   ├── InvalidEvent            carries the sequence of a pushed event that no node of ours writes
     │   └── TokenMalformed
@@ -16,6 +18,7 @@
     ├── Refused
     │   ├── NotAuthenticated, WrongCredentials, Forbidden, CrossSiteRequest, NodeRevoked
     ├── TooManyAttempts             carries `retry_after`
+    │   └── TooManyRequests
     └── Busy                        try again later
         └── DatabaseAway            what was asked may or may not have happened; asking again is safe
 
@@ -94,6 +97,14 @@ class Invalid(ControlError):
 
 class InvalidName(Invalid):
     """A name has 1 to 63 lower-case letters, digits and hyphens, and starts with a letter or digit."""
+
+
+class InvalidPassword(Invalid):
+    """A password has 12 to 1024 characters."""
+
+
+class InvalidGrant(Invalid):
+    """This role cannot be given so."""
 
 
 class InvalidCsr(Invalid):
@@ -210,6 +221,42 @@ class TooManyAttempts(ControlError):
     def details(self) -> Mapping[str, object]:
         """When to come back."""
         return {"retry_after": self.retry_after}
+
+
+class TooManyRequests(TooManyAttempts):
+    """You ask faster than this control plane answers one caller."""
+
+
+class LastAdministrator(Conflict):
+    """Nobody would be left who may change anything."""
+
+    hint = "Give the role admin to another user first."
+
+
+class PolicyMoved(Conflict):
+    """The policies of this site changed since you looked."""
+
+    hint = "Look again, and send the new ETag as If-Match."
+
+    def __init__(self, *, etag: str) -> None:
+        super().__init__()
+        self.etag = etag
+
+    def details(self) -> Mapping[str, object]:
+        """What would fit now."""
+        return {"etag": self.etag}
+
+
+class RequestUnderWay(Conflict):
+    """A request with this Idempotency-Key has begun, and its answer is not known."""
+
+    hint = "Wait, and send it again. When it stays so, look whether it happened, then use another key."
+
+
+class KeyReused(Invalid):
+    """This Idempotency-Key was used for another request."""
+
+    hint = "Use a fresh key for each request; the same only to send the very same again."
 
 
 class Busy(ControlError):

@@ -21,6 +21,7 @@ STATUSES: Mapping[type[errors.ControlError], HTTPStatus] = {
     errors.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
+    errors.PolicyMoved: HTTPStatus.PRECONDITION_FAILED,
     errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TokenMalformed: HTTPStatus.BAD_REQUEST,
     errors.TokenRefused: HTTPStatus.FORBIDDEN,

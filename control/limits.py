@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from control.errors import TooManyAttempts
+from control.errors import TooManyAttempts, TooManyRequests
 
 MAX_ADDRESSES = 10_000
 """More than these are forgotten, the oldest first: memory stays bounded whoever knocks."""
@@ -64,6 +65,32 @@ class AttemptLimiter:
     def _recent(self, address: str) -> list[float]:
         since = self._monotonic() - self._window
         return [moment for moment in self._seen.get(address, []) if moment > since]
+
+
+class RequestBrake:
+    """A bucket of requests for each caller: filled at a steady rate, and never above its size."""
+
+    def __init__(self, *, each_second: float, burst: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._rate = each_second
+        self._burst = burst
+        self._monotonic = monotonic
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, actor: str) -> None:
+        """Take one request out of the caller's bucket.
+
+        Raises:
+            TooManyRequests: it is empty.
+        """
+        now = self._monotonic()
+        left, since = self._buckets.get(actor, (float(self._burst), now))
+        left = min(float(self._burst), left + (now - since) * self._rate)
+        if left < 1.0:
+            raise TooManyRequests(retry_after=max(1, math.ceil((1.0 - left) / self._rate)))
+        self._buckets[actor] = (left - 1.0, now)
+        self._buckets.move_to_end(actor)
+        while len(self._buckets) > MAX_ADDRESSES:
+            self._buckets.popitem(last=False)
 
 
 class Fold:

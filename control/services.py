@@ -15,6 +15,7 @@ from control.fleet.heard import AgeService
 from control.inbox.batch import Sender
 from control.inbox.service import InboxService
 from control.injection import Provisions
+from control.limits import RequestBrake
 from control.live.hub import LiveHub
 from control.live.service import FeedService
 from control.nodes.reports import NodeCaller
@@ -25,6 +26,7 @@ from control.policies.service import PolicyService
 from control.sites.service import SiteService
 from control.studies.service import StudyService
 from control.sync.rpc import PushBatch
+from control.users.accounts import AccountService
 from control.users.routes import LoginLimiter
 from control.users.service import UserService
 from mesh.v1 import sync_pb2
@@ -57,7 +59,7 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
     board = PolicyBoard()
     policies = PolicyService(database, sites, audit, board, keys.policy_key, clock)
     enrolment = EnrolmentService(database, sites, nodes, policies, audit, keys, endpoints, clock)
-    users = UserService(database, audit, clock)
+    users = UserService(database, sites, audit, clock)
     ages = AgeService(clock)
     presence = PresenceService(database, ages, clock)
     feed = FeedService(database, clock)
@@ -71,6 +73,8 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
         enrolment,
         users,
         users.authenticator(),
+        AccountService(database, sites, audit, clock),
+        RequestBrake(each_second=200, burst=1000),
         FleetService(database, sites, nodes, policies, presence),
         StudyService(database, ages),
         feed,

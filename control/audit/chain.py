@@ -28,6 +28,21 @@ class AuditEntry:
     after: Summary | None
     previous_hash: str
     hash: str = ""
+    site: str | None = None
+    """What `site_of` finds in the content; kept beside it so that it can be asked for."""
+
+
+def site_of(object: str, before: Summary | None, after: Summary | None) -> str | None:  # noqa: A002
+    """The site that a change is about: named by the object (`site:north`, `policy:north/3`) or by its facts."""
+    kind, _, name = object.partition(":")
+    if kind == "site":
+        return name[:63]
+    if kind == "policy" and "/" in name:
+        return name.partition("/")[0][:63]
+    for facts in (after, before):
+        if facts is not None and isinstance(site := facts.get("site"), str):
+            return site[:63]
+    return None
 
 
 def hash_of(entry: AuditEntry) -> str:
@@ -53,7 +68,8 @@ def first_break(entries: Iterable[AuditEntry], *, start: str = GENESIS) -> int |
     expected: int | None = None
     for entry in entries:
         gap = expected is not None and entry.sequence != expected
-        if gap or entry.previous_hash != previous or entry.hash != hash_of(entry):
+        moved = entry.site != site_of(entry.object, entry.before, entry.after)
+        if gap or moved or entry.previous_hash != previous or entry.hash != hash_of(entry):
             return entry.sequence
         previous, expected = entry.hash, entry.sequence + 1
     return None

@@ -22,6 +22,8 @@ class AuditRow(Base):
     """`user:NAME`, `key:NAME`, `node:ID`, `token:ID`, `system`, or `address:IP` of somebody who was refused."""
     action: Mapped[str] = mapped_column(String(64))
     object: Mapped[str] = mapped_column(String(255))
+    site: Mapped[str | None] = mapped_column(String(63), index=True)
+    """The site that the change is about, taken from its content; null: the mesh."""
     before: Mapped[dict[str, Any] | None] = mapped_column(JsonDocument)
     after: Mapped[dict[str, Any] | None] = mapped_column(JsonDocument)
     previous_hash: Mapped[str] = mapped_column(String(64))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control.audit.chain import AuditEntry
 from control.audit.models import AuditHead, AuditRow
+from control.audit.query import AuditQuery
 
 
 async def lock_head(tx: AsyncSession) -> AuditHead:
@@ -25,6 +26,7 @@ def append(tx: AsyncSession, head: AuditHead, entry: AuditEntry) -> None:
             actor=entry.actor,
             action=entry.action,
             object=entry.object,
+            site=entry.site,
             before=dict(entry.before) if entry.before is not None else None,
             after=dict(entry.after) if entry.after is not None else None,
             previous_hash=entry.previous_hash,
@@ -34,12 +36,31 @@ def append(tx: AsyncSession, head: AuditHead, entry: AuditEntry) -> None:
     head.sequence, head.hash = entry.sequence, entry.hash
 
 
-async def newest(session: AsyncSession, *, before: int | None, limit: int) -> Sequence[AuditEntry]:
-    """Rows from the newest to older ones."""
-    query = select(AuditRow).order_by(AuditRow.sequence.desc()).limit(limit)
+async def newest(session: AsyncSession, query: AuditQuery, *, before: int | None, limit: int) -> Sequence[AuditEntry]:
+    """Rows that fit, from the newest to older ones."""
+    rows = select(AuditRow).where(*_conditions(query)).order_by(AuditRow.sequence.desc()).limit(limit)
     if before is not None:
-        query = query.where(AuditRow.sequence < before)
-    return [_entry(row) for row in await session.scalars(query)]
+        rows = rows.where(AuditRow.sequence < before)
+    return [_entry(row) for row in await session.scalars(rows)]
+
+
+def _conditions(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
+    if query.within is not None:
+        yield AuditRow.site.in_(sorted(query.within))
+    for column, wanted in (
+        (AuditRow.actor, query.actor),
+        (AuditRow.action, query.action),
+        (AuditRow.object, query.object),
+        (AuditRow.site, query.site),
+    ):
+        if wanted is not None and wanted.endswith("*"):
+            yield column.startswith(wanted.removesuffix("*"), autoescape=True)
+        elif wanted is not None:
+            yield column == wanted
+    if query.since is not None:
+        yield AuditRow.at >= query.since
+    if query.until is not None:
+        yield AuditRow.at < query.until
 
 
 async def oldest(session: AsyncSession, *, after: int, limit: int) -> Sequence[AuditEntry]:
@@ -55,6 +76,7 @@ def _entry(row: AuditRow) -> AuditEntry:
         actor=row.actor,
         action=row.action,
         object=row.object,
+        site=row.site,
         before=row.before,
         after=row.after,
         previous_hash=row.previous_hash,

@@ -18,6 +18,7 @@ class AuditItem(BaseModel):
     actor: str
     action: str
     object: str
+    site: str | None
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     previous_hash: str

@@ -8,7 +8,8 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control.audit import repository
-from control.audit.chain import GENESIS, AuditEntry, Summary, first_break, hash_of
+from control.audit.chain import GENESIS, AuditEntry, Summary, first_break, hash_of, site_of
+from control.audit.query import EVERYTHING, AuditQuery
 from control.clock import Clock
 from control.db.session import Database
 
@@ -32,7 +33,10 @@ class AuditService:
         before: Summary | None = None,
         after: Summary | None = None,
     ) -> None:
-        """Add a row to the trail. Let it be the last thing in the transaction: it holds the end of the chain."""
+        """Add a row to the trail; a fact called `site` shows it to the auditors of that site.
+
+        Let it be the last thing in the transaction: it holds the end of the chain.
+        """
         head = await repository.lock_head(tx)
         entry = AuditEntry(
             sequence=head.sequence + 1,
@@ -43,6 +47,7 @@ class AuditService:
             before=before,
             after=after,
             previous_hash=head.hash,
+            site=site_of(object, before, after),
         )
         repository.append(tx, head, replace(entry, hash=hash_of(entry)))
 
@@ -53,10 +58,10 @@ class AuditService:
                 tx, actor=f"address:{address[:64]}", action=action, object=object, after={"reason": reason}
             )
 
-    async def page(self, *, before: int | None, limit: int) -> Sequence[AuditEntry]:
-        """Rows from the newest back, older than `before`."""
+    async def page(self, query: AuditQuery = EVERYTHING, *, before: int | None, limit: int) -> Sequence[AuditEntry]:
+        """Rows that fit, from the newest back, older than `before`."""
         async with self._database.snapshot() as session:
-            return await repository.newest(session, before=before, limit=limit)
+            return await repository.newest(session, query, before=before, limit=limit)
 
     async def first_break(self) -> int | None:
         """The first row that was changed, or that follows a removed one; None when the whole chain holds."""

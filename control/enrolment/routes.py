@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from google.protobuf import json_format
 
 from control import metrics
-from control.auth import Admin
+from control.auth import SiteAdmin
 from control.enrolment.schemas import TokenItem, TokenRequest
 from control.enrolment.service import Enrolled, EnrolmentService
 from control.errors import ControlError, TokenMalformed, TokenRefused
@@ -32,7 +32,9 @@ Brake = Annotated[EnrolLimiter, Depends(provided(EnrolLimiter))]
 
 
 @router.post("/sites/{site}/tokens", status_code=201, operation_id="create_token")
-async def create_token(caller: Admin, enrolment: Enrolment, site: str, body: TokenRequest | None = None) -> TokenItem:
+async def create_token(
+    caller: SiteAdmin, enrolment: Enrolment, site: str, body: TokenRequest | None = None
+) -> TokenItem:
     """A token that lets one box into a site, once."""
     life = timedelta(hours=(body or TokenRequest()).hours)
     made = await enrolment.create_token(site, actor=caller.actor, life=life)

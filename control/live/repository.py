@@ -47,12 +47,14 @@ async def oldest_kept(session: AsyncSession) -> int | None:
     return await session.scalar(select(func.min(LiveEvent.sequence)))
 
 
-async def after(session: AsyncSession, sequence: int, limit: int) -> Sequence[LiveEvent]:
-    """The lines behind this one, in order."""
-    found = await session.scalars(
-        select(LiveEvent).where(LiveEvent.sequence > sequence).order_by(LiveEvent.sequence).limit(limit)
-    )
-    return found.all()
+async def after(
+    session: AsyncSession, sequence: int, limit: int, scope: frozenset[str] | None = None
+) -> Sequence[LiveEvent]:
+    """The lines behind this one, in order; those of some sites when there is a scope."""
+    query = select(LiveEvent).where(LiveEvent.sequence > sequence).order_by(LiveEvent.sequence).limit(limit)
+    if scope is not None:
+        query = query.where(LiveEvent.body["site"].as_string().in_(sorted(scope)))
+    return (await session.scalars(query)).all()
 
 
 async def forget(session: AsyncSession, before: datetime) -> None:

@@ -12,13 +12,14 @@ from fastapi import APIRouter, Depends, Query, WebSocket
 from pydantic import BaseModel
 from starlette.websockets import WebSocketDisconnect
 
-from control.auth import Authenticator, Viewer, principal
+from control.auth import Authenticator, Viewer, recognised
 from control.errors import CrossSiteRequest, NotAuthenticated
 from control.injection import provided
 from control.live.hub import LiveHub
 from control.live.mailbox import Mailbox, Refetch
 from control.live.schemas import LiveHello, LiveLine, LivePage, LiveRefetch
 from control.live.service import FeedService
+from control.principals import Role, Scope
 
 log = structlog.get_logger(__name__)
 
@@ -39,16 +40,17 @@ ASK_AGAIN_SECONDS = 60.0
 SEND_SECONDS = 30.0
 
 CLOSE_NOT_AUTHENTICATED = 4401
+CLOSE_FORBIDDEN = 4403
 CLOSE_TRY_LATER = 1013
 """RFC 6455 registry: try again later."""
 
 
 @router.get("/events", operation_id="list_events")
 async def list_events(
-    _caller: Viewer, feed: Feed, after: After = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 500
+    caller: Viewer, feed: Feed, after: After = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 500
 ) -> LivePage:
     """Lines of the live feed behind `after`, in order; kept for a day."""
-    page = await feed.read_after(after, limit)
+    page = await feed.read_after(after, limit, scope=caller.sites())
     items = [LiveLine.model_validate(line) for line in page.lines]
     return LivePage(items=items, newest=page.newest, refetch=page.gap)
 
@@ -63,7 +65,7 @@ async def live(
 ) -> None:
     """Every line as it happens. Says hello first; with `after`, then what was missed, or that it is too much."""
     try:
-        await principal(socket, known)
+        caller = await recognised(socket, known)
     except CrossSiteRequest:
         await socket.close()  # before the handshake: 403
         return
@@ -72,12 +74,15 @@ async def live(
         await socket.close(CLOSE_NOT_AUTHENTICATED, "log in first")
         return
     await socket.accept()
+    if caller.sites(Role.VIEWER) == frozenset():
+        await socket.close(CLOSE_FORBIDDEN, "your role does not allow this")
+        return
     if hub.watchers >= MAX_WATCHERS:
         log.warning("live.too_many_watchers", watchers=hub.watchers)
         await socket.close(CLOSE_TRY_LATER, "too many watchers")
         return
     with hub.watch() as mailbox:
-        telling = asyncio.create_task(_tell(socket, mailbox, feed, known, after))
+        telling = asyncio.create_task(_tell(socket, mailbox, feed, known, after, caller.sites()))
         gone = asyncio.create_task(_until_gone(socket))
         try:
             await asyncio.wait((telling, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -89,19 +94,20 @@ async def live(
 
 
 async def _tell(
-    socket: WebSocket, mailbox: Mailbox, feed: FeedService, known: Authenticator, after: int | None
+    socket: WebSocket, mailbox: Mailbox, feed: FeedService, known: Authenticator, after: int | None, scope: Scope
 ) -> None:
     # The mailbox is open already: what is written while we read here is in both, and told once.
-    told = await _catch_up(socket, feed, after)
+    told = await _catch_up(socket, feed, after, scope)
     ask_again = time.monotonic() + ASK_AGAIN_SECONDS
     while True:
         # By the time, not by silence: on a busy feed there is none.
         if (left := ask_again - time.monotonic()) <= 0:
             try:
-                await principal(socket, known)
+                caller = await recognised(socket, known)
             except NotAuthenticated:
                 await socket.close(CLOSE_NOT_AUTHENTICATED, "log in again")
                 return
+            scope = caller.sites()  # what was granted or taken back meanwhile
             ask_again = time.monotonic() + ASK_AGAIN_SECONDS
             continue
         try:
@@ -113,21 +119,23 @@ async def _tell(
             await _send(socket, LiveRefetch(sequence=told))
         elif news.sequence > told:
             told = news.sequence
-            await _send(socket, LiveLine.model_validate(news))
+            if news.is_for(scope):
+                await _send(socket, LiveLine.model_validate(news))
 
 
-async def _catch_up(socket: WebSocket, feed: FeedService, after: int | None) -> int:
+async def _catch_up(socket: WebSocket, feed: FeedService, after: int | None, scope: Scope) -> int:
     """Say hello and what was missed; the sequence that the watcher is up to date with."""
     newest = await feed.newest()
     await _send(socket, LiveHello(sequence=newest))
     if after is None or after == newest:
         return newest
-    page = await feed.read_after(after, RESUME_LINES)
+    page = await feed.read_after(after, RESUME_LINES, scope=scope)
     if page.gap or page.newest - after > RESUME_LINES:
         await _send(socket, LiveRefetch(sequence=page.newest))
         return page.newest
     for line in page.lines:
         await _send(socket, LiveLine.model_validate(line))
+    # Not `newest`: a line may have come between the two looks. What is not for this watcher may be looked at twice.
     return page.lines[-1].sequence if page.lines else newest
 
 

@@ -13,6 +13,7 @@ from control.clock import Clock
 from control.db.session import Database
 from control.live import repository
 from control.live.news import News
+from control.principals import Scope
 
 KEPT_FOR = timedelta(hours=24)
 """The feed is for screens. What happened is in the tables of studies and deliveries for ever."""
@@ -26,6 +27,10 @@ class FeedLine:
     at: datetime
     kind: str
     body: Mapping[str, Any]
+
+    def is_for(self, scope: Scope) -> bool:
+        """Whether a watcher with this scope may see it. What names no site is for those who see every site."""
+        return scope is None or self.body.get("site") in scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +63,13 @@ class FeedService:
         async with self._database.snapshot() as session:
             return await repository.newest(session)
 
-    async def read_after(self, sequence: int, limit: int = 500) -> FeedPage:
-        """The lines behind `sequence`. A sequence from a future that a restored database never saw is a gap."""
+    async def read_after(self, sequence: int, limit: int = 500, *, scope: Scope = None) -> FeedPage:
+        """The lines of the scope behind `sequence`.
+
+        A sequence from a future that a restored database never saw is a gap.
+        """
         async with self._database.snapshot() as session:
-            rows = await repository.after(session, sequence, limit)
+            rows = await repository.after(session, sequence, limit, scope)
             newest = await repository.newest(session)
             oldest = await repository.oldest_kept(session)
         first_kept = newest + 1 if oldest is None else oldest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,14 +19,16 @@ from control.errors import NameTaken, NodeRevoked, UnknownNode
 from control.names import is_name
 from control.nodes import repository
 from control.nodes.clones import hear
+from control.nodes.contacts import Contacts
 from control.nodes.models import Node, NodeReport
 from control.nodes.reports import Condition, NodeCaller, NodeFacts, PolicyPlace, StatusReport
+from control.principals import Scope, within
 from control.sites.service import SiteFacts, SiteService
 
 log = structlog.get_logger(__name__)
 
-CONTACT_STEP_SECONDS = 10.0
-"""`last_contact_at` is written at most this often for each node: a row written on every call would cost more."""
+CONTACTS_SECONDS = 1.0
+"""How often the contacts of all nodes are written, together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +56,7 @@ class NodeService:
         self._sites = sites
         self._audit = audit
         self._clock = clock
-        self._monotonic = monotonic
-        self._touched: dict[str, float] = {}
+        self._contacts = Contacts(monotonic)
 
     async def admit(self, tx: AsyncSession, site: SiteFacts, node: NewNode, *, actor: str) -> None:
         """Add a node, inside the transaction that consumes its token.
@@ -88,25 +90,33 @@ class NodeService:
             UnknownNode: no node of this id is in this site.
             NodeRevoked
         """
-        async with self._database.snapshot() as session:
-            node = await repository.by_id(session, node_id)
-            if node is None:
-                raise UnknownNode
-            site = (await self._sites.names(session, only=node.site_id))[node.site_id]
-        if site != site_name:
+        known = self._contacts.known(node_id)
+        if known is None:
+            async with self._database.snapshot() as session:
+                node = await repository.by_id(session, node_id)
+                if node is None:
+                    raise UnknownNode
+                site = (await self._sites.names(session, only=node.site_id))[node.site_id]
+            if site == site_name and node.revoked_at is not None:
+                raise NodeRevoked
+            known = NodeCaller(node_id=node.id, name=node.name, site_id=node.site_id, site=site)
+            self._contacts.recognised(known)
+        if known.site != site_name:
             raise UnknownNode
-        if node.revoked_at is not None:
-            raise NodeRevoked
-        await self._touch(node_id)
-        return NodeCaller(node_id=node.id, name=node.name, site_id=node.site_id, site=site)
+        self._contacts.spoke(node_id, self._clock())
+        return known
 
-    async def _touch(self, node_id: str) -> None:
-        now = self._monotonic()
-        if now - self._touched.get(node_id, float("-inf")) < CONTACT_STEP_SECONDS:
-            return
-        self._touched[node_id] = now
-        async with self._database.transaction() as tx:
-            await repository.touch(tx, node_id, self._clock())
+    async def write_contacts(self) -> None:
+        """Run for ever: keep when each node spoke. A database that does not answer delays that and nothing else."""
+        while True:
+            await asyncio.sleep(CONTACTS_SECONDS)
+            contacts = self._contacts.take()
+            try:
+                async with self._database.transaction() as tx:
+                    await repository.touch_all(tx, contacts)
+            except Exception as error:
+                self._contacts.put_back(contacts)
+                log.warning("node.contacts_unwritten", error=type(error).__name__)
 
     async def store_report(self, tx: AsyncSession, caller: NodeCaller, report: StatusReport) -> bool:
         """Keep a status report in the place of the one before. True when two boxes seem to share the identity."""
@@ -144,7 +154,7 @@ class NodeService:
             action="node.renew",
             object=f"node:{caller.node_id}",
             before=before,
-            after={"key_fingerprint": key_fingerprint},
+            after={"site": caller.site, "key_fingerprint": key_fingerprint},
         )
 
     async def revoke(self, node_id: str, *, actor: str) -> NodeFacts:
@@ -157,6 +167,9 @@ class NodeService:
             node = await repository.by_id(tx, node_id, lock=True) if is_name(node_id) else None
             if node is None:
                 raise UnknownNode
+            site = (await self._sites.names(tx, only=node.site_id))[node.site_id]
+            report = await repository.report_of(tx, node_id)
+            self._contacts.forget(node_id)
             if node.revoked_at is None:
                 node.revoked_at = self._clock()
                 await tx.flush()
@@ -166,9 +179,9 @@ class NodeService:
                     action="node.revoke",
                     object=f"node:{node_id}",
                     before={"revoked": False},
-                    after={"revoked": True, "name": node.name},
+                    after={"revoked": True, "name": node.name, "site": site},
                 )
-        return await self.get(node_id)
+            return node_facts(node, report, site=site)
 
     async def get(self, node_id: str) -> NodeFacts:
         """One node.
@@ -183,16 +196,18 @@ class NodeService:
             names = await self._sites.names(session, only=found[0].site_id)
         return node_facts(*found, site=names[found[0].site_id])
 
-    async def page(self, *, site: str | None, after: str, limit: int) -> Sequence[NodeFacts]:
-        """Nodes by id, behind `after`; those of one site when it is named.
+    async def page(self, *, site: str | None, after: str, limit: int, scope: Scope = None) -> Sequence[NodeFacts]:
+        """Nodes of the sites in the scope by id, behind `after`; those of one site when it is named.
 
         Raises:
             UnknownSite
         """
         async with self._database.snapshot() as session:
-            wanted = [(await self._sites.require(session, site)).id] if site is not None else None
-            found = await repository.after_id(session, site_ids=wanted, after=after, limit=limit)
             names = await self._sites.names(session)
+            wanted = [key for key, name in names.items() if within(scope, name)] if scope is not None else None
+            if site is not None:
+                wanted = [(await self._sites.require(session, site, scope=scope)).id]
+            found = await repository.after_id(session, site_ids=wanted, after=after, limit=limit)
         return [node_facts(node, report, site=names[node.site_id]) for node, report in found]
 
     async def of_sites(self, session: AsyncSession, sites: Sequence[SiteFacts]) -> Sequence[NodeFacts]:

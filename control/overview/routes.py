@@ -19,11 +19,11 @@ Fleet = Annotated[FleetService, Depends(provided(FleetService))]
 
 @router.get("/fleet", operation_id="get_fleet")
 async def get_fleet(
-    _caller: Viewer, fleet: Fleet, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    caller: Viewer, fleet: Fleet, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Page[FleetSite]:
     """Sites with their nodes: the age of their last word, policy wanted and active, how much waits."""
     after = str(read_cursor(cursor, str)[0]) if cursor else ""
-    found = await fleet.page(after=after, limit=limit)
+    found = await fleet.page(after=after, limit=limit, scope=caller.sites())
     more = write_cursor(found[-1].site.name) if len(found) == limit else None
     now = utcnow()
     return Page(items=[fleet_site(one, now) for one in found], next_cursor=more)

@@ -10,6 +10,7 @@ from control.db.session import Database
 from control.nodes.reports import NodeFacts, PolicyPlace
 from control.nodes.service import NodeService
 from control.policies.service import PolicyService
+from control.principals import Scope
 from control.sites.service import SiteFacts, SiteService
 
 
@@ -43,10 +44,10 @@ class FleetService:
         self._policies = policies
         self._presence = presence
 
-    async def page(self, *, after: str, limit: int) -> Sequence[SiteView]:
-        """Sites by name, behind `after`."""
+    async def page(self, *, after: str, limit: int, scope: Scope = None) -> Sequence[SiteView]:
+        """Sites of the scope by name, behind `after`."""
         async with self._database.snapshot() as session:
-            sites = await self._sites.list_in(session, after=after, limit=limit)
+            sites = await self._sites.list_in(session, after=after, limit=limit, scope=scope)
             nodes = await self._nodes.of_sites(session, sites)
             wanted = await self._policies.wanted(session, [site.id for site in sites])
             presence = await self._presence.of_nodes(session, [node.id for node in nodes])

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from control.auth import Admin, Viewer
+from control.auth import SiteAdmin, Viewer
 from control.errors import InvalidPolicy
 from control.injection import provided
 from control.paging import DEFAULT_LIMIT, Cursor, Limit, Page, read_cursor, write_cursor
@@ -51,7 +51,7 @@ async def list_policies(
 
 
 @router.post("/sites/{site}/policies", status_code=201, operation_id="upload_policy", openapi_extra=YAML_BODY)
-async def upload_policy(caller: Admin, policies: Policies, site: str, document: Document) -> RevisionItem:
+async def upload_policy(caller: SiteAdmin, policies: Policies, site: str, document: Document) -> RevisionItem:
     """Keep a document as the site's next version. It runs nowhere until it is published."""
     return revision_item(await policies.upload(site, document, actor=caller.actor))
 
@@ -63,7 +63,7 @@ async def get_policy(_caller: Viewer, policies: Policies, site: str, version: Ve
 
 
 @router.post("/sites/{site}/policies/{version}/publish", operation_id="publish_policy")
-async def publish_policy(caller: Admin, policies: Policies, site: str, version: Version) -> RevisionItem:
+async def publish_policy(caller: SiteAdmin, policies: Policies, site: str, version: Version) -> RevisionItem:
     """Let the site run this version from now on; an older one than before is a way back.
 
     `warnings` name the attributes that the version before kept from the centre and this one shows.

@@ -30,9 +30,13 @@ async def add(tx: AsyncSession, *, name: str, created_at: datetime) -> Site:
     return site
 
 
-async def after_name(session: AsyncSession, *, after: str, limit: int) -> Sequence[Site]:
-    """Sites by name."""
+async def after_name(
+    session: AsyncSession, *, after: str, limit: int, scope: frozenset[str] | None = None
+) -> Sequence[Site]:
+    """Sites by name; those of a scope when there is one."""
     query = select(Site).where(Site.name > after).order_by(Site.name).limit(limit)
+    if scope is not None:
+        query = query.where(Site.name.in_(sorted(scope)))
     return (await session.scalars(query)).all()
 
 

@@ -18,11 +18,11 @@ Sites = Annotated[SiteService, Depends(provided(SiteService))]
 
 @router.get("/sites", operation_id="list_sites")
 async def list_sites(
-    _caller: Viewer, sites: Sites, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    caller: Viewer, sites: Sites, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Page[SiteItem]:
-    """All sites by name."""
+    """The sites that the caller may see, by name."""
     after = str(read_cursor(cursor, str)[0]) if cursor else ""
-    found = await sites.page(after=after, limit=limit)
+    found = await sites.page(after=after, limit=limit, scope=caller.sites())
     more = write_cursor(found[-1].name) if len(found) == limit else None
     return Page(items=[SiteItem.model_validate(one) for one in found], next_cursor=more)
 

@@ -14,6 +14,7 @@ from control.clock import Clock
 from control.db.session import Database
 from control.errors import NameTaken, UnknownSite
 from control.names import checked_name, is_name
+from control.principals import Scope, within
 from control.sites import repository
 from control.sites.models import Site
 
@@ -50,22 +51,24 @@ class SiteService:
             await self._audit.record(tx, actor=actor, action="site.add", object=f"site:{name}", after={"name": name})
         return _facts(site)
 
-    async def page(self, *, after: str, limit: int) -> Sequence[SiteFacts]:
-        """Sites by name, behind `after`."""
+    async def page(self, *, after: str, limit: int, scope: Scope = None) -> Sequence[SiteFacts]:
+        """Sites of the scope by name, behind `after`."""
         async with self._database.snapshot() as session:
-            return await self.list_in(session, after=after, limit=limit)
+            return await self.list_in(session, after=after, limit=limit, scope=scope)
 
-    async def list_in(self, session: AsyncSession, *, after: str, limit: int) -> Sequence[SiteFacts]:
+    async def list_in(
+        self, session: AsyncSession, *, after: str, limit: int, scope: Scope = None
+    ) -> Sequence[SiteFacts]:
         """The same, inside somebody's unit of work."""
-        return [_facts(one) for one in await repository.after_name(session, after=after, limit=limit)]
+        return [_facts(one) for one in await repository.after_name(session, after=after, limit=limit, scope=scope)]
 
-    async def require(self, session: AsyncSession, name: str, *, lock: bool = False) -> SiteFacts:
+    async def require(self, session: AsyncSession, name: str, *, lock: bool = False, scope: Scope = None) -> SiteFacts:
         """The site of this name, inside somebody's unit of work; with `lock`, nobody else holds it meanwhile.
 
         Raises:
-            UnknownSite
+            UnknownSite: also when it is not in the scope.
         """
-        site = await repository.by_name(session, name, lock=lock) if is_name(name) else None
+        site = await repository.by_name(session, name, lock=lock) if is_name(name) and within(scope, name) else None
         if site is None:
             raise UnknownSite
         return _facts(site)

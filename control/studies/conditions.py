@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Exists, and_, exists, literal, not_, or_, select
@@ -15,6 +15,8 @@ from control.studies.query import WILDCARD, StudyQuery
 LAST_CHARACTER = "\U0010ffff"
 """Sorts behind everything that can follow a prefix, byte by byte in UTF-8."""
 
+Sites = tuple[str, ...] | None
+
 STILL_OWED = Delivery.unfinished > literal(0, literal_execute=True)
 """Literal, so that both databases see that the partial index fits."""
 
@@ -23,18 +25,17 @@ def conditions_of(query: StudyQuery) -> Iterator[ColumnElement[bool]]:
     """What a study must meet."""
     if query.study_instance_uid is not None:
         yield Study.study_instance_uid == query.study_instance_uid
+    sites = query.sites()
     if query.sop_instance_uid is not None:
-        yield _in_study(Instance, Instance.sop_instance_uid == query.sop_instance_uid)
+        yield _in_study(Instance, Instance.sop_instance_uid == query.sop_instance_uid, *at(Instance.site, sites))
     if asked := list(_of_site(query)):
         yield _in_study(StudySite, *asked)
     if query.modality is not None:
-        at = [Series.site == query.site] if query.site is not None else []
-        yield _in_study(Series, Series.modality == query.modality, *at)
+        yield _in_study(Series, Series.modality == query.modality, *at(Series.site, sites))
     for word in query.text:
-        at = [StudyTerm.site == query.site] if query.site is not None else []
-        yield _in_study(StudyTerm, begins_with(StudyTerm.term, word), *at)
+        yield _in_study(StudyTerm, begins_with(StudyTerm.term, word), *at(StudyTerm.site, sites))
     if query.state is not None:
-        yield _in_state(query.state, query.site)
+        yield _in_state(query.state, sites)
     if query.after is not None:
         yield or_(
             Study.listed_at < query.after.listed_at,
@@ -45,6 +46,13 @@ def conditions_of(query: StudyQuery) -> Iterator[ColumnElement[bool]]:
         )
 
 
+def at(column: Any, sites: Sites) -> Sequence[ColumnElement[bool]]:
+    """That something is of one of these sites; nothing is asked for all."""
+    if sites is None:
+        return ()
+    return (column == sites[0],) if len(sites) == 1 else (column.in_(sites),)
+
+
 def begins_with(column: Any, prefix: str) -> ColumnElement[bool]:
     """A range of an index whose order is that of the bytes; never a pattern that a value could be part of."""
     return and_(column >= prefix, column < prefix + LAST_CHARACTER)
@@ -52,8 +60,7 @@ def begins_with(column: Any, prefix: str) -> ColumnElement[bool]:
 
 def _of_site(query: StudyQuery) -> Iterator[ColumnElement[bool]]:
     """Conditions that one and the same site must meet: patient ids of two hospitals are never mixed."""
-    if query.site is not None:
-        yield StudySite.site == query.site
+    yield from at(StudySite.site, query.sites())
     for column, wanted in (
         (StudySite.patient_id, query.patient_id),
         (StudySite.accession_number, query.accession_number),
@@ -73,39 +80,41 @@ def _in_study(model: Any, *conditions: ColumnElement[bool]) -> ColumnElement[boo
     return Study.study_instance_uid.in_(select(model.study_instance_uid).where(*conditions))
 
 
-def _in_state(state: Progress, site: str | None) -> ColumnElement[bool]:
+def _in_state(state: Progress, sites: Sites) -> ColumnElement[bool]:
     match state:
         case Progress.PARKED:
-            return _owed(UNFINISHED[DeliveryState.PARKED], site)
+            return _owed(UNFINISHED[DeliveryState.PARKED], sites)
         case Progress.WAITING:
-            return _owed(UNFINISHED[DeliveryState.DUE], site)
+            return _owed(UNFINISHED[DeliveryState.DUE], sites)
         case Progress.UNROUTED:
-            return _has_unrouted(site)
+            return _has_unrouted(sites)
         case Progress.SUPERSEDED:
-            at = [Delivery.site == site] if site is not None else []
-            return _in_study(Delivery, Delivery.unfinished == UNFINISHED[DeliveryState.SUPERSEDED], *at)
+            return _in_study(
+                Delivery, Delivery.unfinished == UNFINISHED[DeliveryState.SUPERSEDED], *at(Delivery.site, sites)
+            )
         case Progress.DELIVERED:
-            at = [Delivery.site == site] if site is not None else []
             of_study = Delivery.study_instance_uid == Study.study_instance_uid
             return and_(
-                exists().where(of_study, Delivery.unfinished == UNFINISHED[DeliveryState.DELIVERED], *at),
-                not_(exists().where(of_study, STILL_OWED, *at)),
-                not_(_has_unrouted(site)),
+                exists().where(
+                    of_study, Delivery.unfinished == UNFINISHED[DeliveryState.DELIVERED], *at(Delivery.site, sites)
+                ),
+                not_(exists().where(of_study, STILL_OWED, *at(Delivery.site, sites))),
+                not_(_has_unrouted(sites)),
             )
 
 
-def _owed(unfinished: int, site: str | None) -> ColumnElement[bool]:
-    at = [Delivery.site == site] if site is not None else []
-    return _in_study(Delivery, Delivery.unfinished == unfinished, STILL_OWED, *at)
+def _owed(unfinished: int, sites: Sites) -> ColumnElement[bool]:
+    return _in_study(Delivery, Delivery.unfinished == unfinished, STILL_OWED, *at(Delivery.site, sites))
 
 
-def _has_unrouted(site: str | None) -> Exists:
+def _has_unrouted(sites: Sites) -> Exists:
     """An object that no reception of it made its node owe to anybody."""
-    at = [Instance.site == site] if site is not None else []
     same_object = or_(Instance.sop_instance_uid != "", Delivery.instance_id == Instance.instance_id)
     routed = exists().where(
         Delivery.study_instance_uid == Instance.study_instance_uid,
         Delivery.sop_instance_uid == Instance.sop_instance_uid,
         same_object,
     )
-    return exists().where(Instance.study_instance_uid == Study.study_instance_uid, not_(routed), *at)
+    return exists().where(
+        Instance.study_instance_uid == Study.study_instance_uid, not_(routed), *at(Instance.site, sites)
+    )

@@ -36,8 +36,16 @@ class StudyQuery:
     sop_instance_uid: str | None = None
     text: tuple[str, ...] = ()
     """Words; each must begin a word of the patient's name or id, the accession number, the description or the UID."""
+    within: frozenset[str] | None = None
+    """The sites that the asker may see; None: all. What other sites know of a study neither matches nor shows."""
     after: StudyPlace | None = None
     limit: int = 100
+
+    def sites(self) -> tuple[str, ...] | None:
+        """The sites whose knowledge counts; None: all."""
+        if self.site is not None:
+            return (self.site,) if self.within is None or self.site in self.within else ()
+        return None if self.within is None else tuple(sorted(self.within))
 
 
 def text_words(q: str | None) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control.deliveries.models import Delivery
 from control.instances.models import Instance
+from control.studies.conditions import Sites, at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,8 @@ class ReceptionQuery:
     sop_instance_uid: str | None = None
     site: str | None = None
     node_id: str | None = None
+    within: frozenset[str] | None = None
+    """The sites that the asker may see; None: all."""
     after: ReceptionPlace | None = None
     limit: int = 100
 
@@ -57,7 +60,7 @@ async def receptions(session: AsyncSession, query: ReceptionQuery) -> Sequence[R
         .limit(query.limit)
     )
     instances = found.all()
-    arrivals = await _arrivals(session, instances)
+    arrivals = await _arrivals(session, instances, _seen(query))
     owed = await _deliveries(session, instances)
     return [
         Reception(instance=one, number=number, of=of, deliveries=owed.get((one.node_id, one.instance_id), ()))
@@ -75,6 +78,7 @@ def _conditions(query: ReceptionQuery) -> Sequence[ColumnElement[bool]]:
         Instance.node_id: query.node_id,
     }
     conditions: list[ColumnElement[bool]] = [column == value for column, value in asked.items() if value is not None]
+    conditions += at(Instance.site, _seen(query))
     if (place := query.after) is not None:
         conditions.append(
             or_(
@@ -88,7 +92,13 @@ def _conditions(query: ReceptionQuery) -> Sequence[ColumnElement[bool]]:
     return conditions
 
 
-async def _arrivals(session: AsyncSession, instances: Sequence[Instance]) -> dict[tuple[str, str], tuple[int, int]]:
+def _seen(query: ReceptionQuery) -> Sites:
+    return None if query.within is None else tuple(sorted(query.within))
+
+
+async def _arrivals(
+    session: AsyncSession, instances: Sequence[Instance], sites: Sites
+) -> dict[tuple[str, str], tuple[int, int]]:
     """(node, reception) -> (which arrival of its object, of how many), for objects that arrived more than once."""
     uids = {one.sop_instance_uid for one in instances if one.sop_instance_uid}
     same = (Instance.study_instance_uid, Instance.sop_instance_uid)
@@ -100,7 +110,7 @@ async def _arrivals(session: AsyncSession, instances: Sequence[Instance]) -> dic
                 partition_by=same, order_by=(Instance.listed_at, Instance.node_id, Instance.instance_id)
             ),
             func.count().over(partition_by=same),
-        ).where(Instance.sop_instance_uid.in_(uids))
+        ).where(Instance.sop_instance_uid.in_(uids), *at(Instance.site, sites))
     )
     return {(node, instance): (number, of) for node, instance, number, of in found}
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from control.deliveries.models import Delivery
 from control.instances.models import Instance, Series, Study, StudySite
-from control.studies.conditions import conditions_of
+from control.studies.conditions import Sites, at, conditions_of
 from control.studies.query import StudyQuery
 
 UNROUTED_RANK = -1
@@ -47,28 +47,30 @@ async def page(session: AsyncSession, query: StudyQuery) -> Sequence[Study]:
     return found.all()
 
 
-async def sites_of(session: AsyncSession, studies: Sequence[str]) -> Sequence[StudySite]:
+async def sites_of(session: AsyncSession, studies: Sequence[str], sites: Sites = None) -> Sequence[StudySite]:
     """These studies as each site knows them, the site that was told of last first."""
     found = await session.scalars(
         select(StudySite)
-        .where(StudySite.study_instance_uid.in_(studies))
+        .where(StudySite.study_instance_uid.in_(studies), *at(StudySite.site, sites))
         .order_by(func.coalesce(StudySite.last_received_at, StudySite.first_received_at).desc(), StudySite.site)
     )
     return found.all()
 
 
-async def modalities_of(session: AsyncSession, studies: Sequence[str]) -> Sequence[tuple[str, str]]:
+async def modalities_of(
+    session: AsyncSession, studies: Sequence[str], sites: Sites = None
+) -> Sequence[tuple[str, str]]:
     """(study, modality), each once, in order."""
     found = await session.execute(
         select(Series.study_instance_uid, Series.modality)
-        .where(Series.study_instance_uid.in_(studies), Series.modality != "")
+        .where(Series.study_instance_uid.in_(studies), *at(Series.site, sites), Series.modality != "")
         .distinct()
         .order_by(Series.study_instance_uid, Series.modality)
     )
     return [(study, modality) for study, modality in found]
 
 
-async def object_counts(session: AsyncSession, studies: Sequence[str]) -> Sequence[ObjectCount]:
+async def object_counts(session: AsyncSession, studies: Sequence[str], sites: Sites = None) -> Sequence[ObjectCount]:
     """Every object once, under the least finished of all its deliveries.
 
     Of a reception that was not told yet, nobody knows all destinations, so it never counts as delivered.
@@ -78,7 +80,7 @@ async def object_counts(session: AsyncSession, studies: Sequence[str]) -> Sequen
     each = (
         select(Instance.study_instance_uid.label("study"), func.max(rank).label("unfinished"))
         .outerjoin(Delivery, (Delivery.node_id == Instance.node_id) & (Delivery.instance_id == Instance.instance_id))
-        .where(Instance.study_instance_uid.in_(studies))
+        .where(Instance.study_instance_uid.in_(studies), *at(Instance.site, sites))
         .group_by(Instance.study_instance_uid, _object(Instance.sop_instance_uid, Instance.instance_id))
         .subquery()
     )
@@ -88,7 +90,9 @@ async def object_counts(session: AsyncSession, studies: Sequence[str]) -> Sequen
     return [ObjectCount(study, unfinished, objects) for study, unfinished, objects in found]
 
 
-async def destination_counts(session: AsyncSession, studies: Sequence[str]) -> Sequence[DestinationCount]:
+async def destination_counts(
+    session: AsyncSession, studies: Sequence[str], sites: Sites = None
+) -> Sequence[DestinationCount]:
     """Every object once at each destination of a site, under the least finished of its deliveries there."""
     each = (
         select(
@@ -97,7 +101,7 @@ async def destination_counts(session: AsyncSession, studies: Sequence[str]) -> S
             Delivery.destination,
             func.max(Delivery.unfinished).label("unfinished"),
         )
-        .where(Delivery.study_instance_uid.in_(studies))
+        .where(Delivery.study_instance_uid.in_(studies), *at(Delivery.site, sites))
         .group_by(
             Delivery.study_instance_uid,
             Delivery.site,
@@ -111,11 +115,11 @@ async def destination_counts(session: AsyncSession, studies: Sequence[str]) -> S
     return [DestinationCount(*row) for row in found]
 
 
-async def site_counts(session: AsyncSession, studies: Sequence[str]) -> dict[tuple[str, str], int]:
+async def site_counts(session: AsyncSession, studies: Sequence[str], sites: Sites = None) -> dict[tuple[str, str], int]:
     """(study, site) -> how many objects the site received."""
     each = (
         select(Instance.study_instance_uid.label("study"), Instance.site)
-        .where(Instance.study_instance_uid.in_(studies))
+        .where(Instance.study_instance_uid.in_(studies), *at(Instance.site, sites))
         .group_by(Instance.study_instance_uid, Instance.site, _object(Instance.sop_instance_uid, Instance.instance_id))
         .subquery()
     )

@@ -34,7 +34,7 @@ Beginning = Annotated[
 
 @router.get("/studies", operation_id="search_studies")
 async def search_studies(
-    _caller: Viewer,
+    caller: Viewer,
     studies: Studies,
     patient_id: Beginning = None,
     accession_number: Beginning = None,
@@ -61,6 +61,7 @@ async def search_studies(
         study_instance_uid=study_instance_uid or None,
         sop_instance_uid=sop_instance_uid or None,
         text=text_words(q),
+        within=caller.sites(),
         after=_study_place(cursor) if cursor else None,
         limit=limit,
     )
@@ -72,7 +73,7 @@ async def search_studies(
 # `:path`, because a peer may have put a slash where PS3.5 9.1 allows digits and dots; it must be traced too.
 @router.get("/studies/{study_instance_uid:path}/trace", operation_id="trace_study")
 async def trace_study(
-    _caller: Viewer,
+    caller: Viewer,
     studies: Studies,
     study_instance_uid: Annotated[str, Path(max_length=256, pattern=WITHOUT_NUL)],
     limit: Limit = MAX_LIMIT,
@@ -80,14 +81,19 @@ async def trace_study(
 ) -> StudyTrace:
     """Where every object of a study came from and how far it is. `-` is the study of objects that name none."""
     uid = "" if study_instance_uid == NO_STUDY else study_instance_uid
-    query = ReceptionQuery(study_instance_uid=uid, after=_reception_place(cursor) if cursor else None, limit=limit)
+    query = ReceptionQuery(
+        study_instance_uid=uid,
+        within=caller.sites(),
+        after=_reception_place(cursor) if cursor else None,
+        limit=limit,
+    )
     study, items, place, heard = await studies.trace(query, uid)
     return StudyTrace(study=study, instances=items, next_cursor=_reception_cursor(place), sites_heard=heard)
 
 
 @router.get("/instances", operation_id="list_instances")
 async def list_instances(
-    _caller: Viewer,
+    caller: Viewer,
     studies: Studies,
     study_instance_uid: Uid = None,
     series_instance_uid: Uid = None,
@@ -104,6 +110,7 @@ async def list_instances(
         sop_instance_uid=sop_instance_uid or None,
         site=site or None,
         node_id=node_id or None,
+        within=caller.sites(),
         after=_reception_place(cursor) if cursor else None,
         limit=limit,
     )

@@ -10,6 +10,7 @@ from control.db.session import Database
 from control.errors import UnknownStudy
 from control.fleet.ages import SiteAgeItem
 from control.fleet.heard import AgeService
+from control.principals import Scope, within
 from control.studies import repository
 from control.studies.assemble import reception_item, study_item
 from control.studies.query import StudyPlace, StudyQuery
@@ -28,8 +29,8 @@ class StudyService:
         """One page, where the next one starts, and the age of every site's last word."""
         async with self._database.snapshot() as session:
             found = await repository.page(session, query)
-            items = await _items(session, [one.study_instance_uid for one in found])
-            heard = await self._heard(session)
+            items = await _items(session, [one.study_instance_uid for one in found], _seen(query.within))
+            heard = await self._heard(session, query.within)
         place = None
         if len(found) == query.limit:
             place = StudyPlace(listed_at=found[-1].listed_at, study_instance_uid=found[-1].study_instance_uid)
@@ -41,7 +42,7 @@ class StudyService:
         """One page of receptions, where the next one starts, and the age of every site's last word."""
         async with self._database.snapshot() as session:
             items, place = await self._receptions(session, query)
-            return items, place, await self._heard(session)
+            return items, place, await self._heard(session, query.within)
 
     async def trace(
         self, query: ReceptionQuery, study_instance_uid: str
@@ -51,13 +52,13 @@ class StudyService:
         Raises:
             UnknownStudy
         """
-        asked = StudyQuery(study_instance_uid=study_instance_uid, limit=1)
+        asked = StudyQuery(study_instance_uid=study_instance_uid, within=query.within, limit=1)
         async with self._database.snapshot() as session:
             if not await repository.page(session, asked):
                 raise UnknownStudy
-            study = (await _items(session, [study_instance_uid]))[0]
+            study = (await _items(session, [study_instance_uid], _seen(query.within)))[0]
             items, place = await self._receptions(session, query)
-            return study, items, place, await self._heard(session)
+            return study, items, place, await self._heard(session, query.within)
 
     async def _receptions(
         self, session: AsyncSession, query: ReceptionQuery
@@ -70,17 +71,22 @@ class StudyService:
             place = ReceptionPlace(listed_at=last.listed_at, node_id=last.node_id, instance_id=last.instance_id)
         return [reception_item(one, names) for one in found], place
 
-    async def _heard(self, session: AsyncSession) -> list[SiteAgeItem]:
-        return [SiteAgeItem.model_validate(age) for age in await self._ages.of_all_sites(session)]
+    async def _heard(self, session: AsyncSession, scope: Scope) -> list[SiteAgeItem]:
+        ages = await self._ages.of_all_sites(session)
+        return [SiteAgeItem.model_validate(age) for age in ages if within(scope, age.site)]
 
 
-async def _items(session: AsyncSession, studies: Sequence[str]) -> Sequence[StudyItem]:
+def _seen(scope: Scope) -> tuple[str, ...] | None:
+    return None if scope is None else tuple(sorted(scope))
+
+
+async def _items(session: AsyncSession, studies: Sequence[str], seen: tuple[str, ...] | None) -> Sequence[StudyItem]:
     """These studies, in this order, with a fixed number of queries."""
-    sites = await repository.sites_of(session, studies)
-    modalities = await repository.modalities_of(session, studies)
-    objects = await repository.object_counts(session, studies)
-    destinations = await repository.destination_counts(session, studies)
-    received = await repository.site_counts(session, studies)
+    sites = await repository.sites_of(session, studies, seen)
+    modalities = await repository.modalities_of(session, studies, seen)
+    objects = await repository.object_counts(session, studies, seen)
+    destinations = await repository.destination_counts(session, studies, seen)
+    received = await repository.site_counts(session, studies, seen)
     return [
         study_item(
             uid,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from control import metrics
-from control.auth import SESSION_COOKIE, Admin, Viewer, refuse_foreign_page
+from control.auth import SESSION_COOKIE, Admin, Caller, refuse_foreign_page
 from control.errors import WrongCredentials
 from control.injection import provided
 from control.limits import AttemptLimiter
 from control.paging import DEFAULT_LIMIT, Cursor, Limit, Page, read_cursor, write_cursor
+from control.principals import Grant
 from control.users.schemas import Credentials, KeyItem, MadeKey, Me, NewKey
 from control.users.service import SESSION_LIFE, UserService
 
@@ -54,14 +56,14 @@ async def log_in(request: Request, response: Response, users: Users, brake: Brak
 
 
 @router.post("/logout", status_code=204, operation_id="log_out")
-async def log_out(_caller: Viewer, request: Request, response: Response, users: Users) -> None:
+async def log_out(_caller: Caller, request: Request, response: Response, users: Users) -> None:
     """Close the session."""
     await users.log_out(request.cookies.get(SESSION_COOKIE, ""))
     response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
 
 
 @router.get("/me", operation_id="who_am_i")
-async def who_am_i(caller: Viewer) -> Me:
+async def who_am_i(caller: Caller) -> Me:
     """The caller."""
     return Me.model_validate(caller)
 
@@ -80,7 +82,9 @@ async def list_api_keys(
 @router.post("/api-keys", status_code=201, operation_id="create_api_key")
 async def create_api_key(caller: Admin, users: Users, body: NewKey) -> MadeKey:
     """Make a key for a program."""
-    text, facts = await users.create_key(body.name, body.role, actor=caller.actor)
+    grants = [Grant(role=body.role, site=one) for one in body.sites or (None,)]
+    life = timedelta(days=body.days) if body.days is not None else None
+    text, facts = await users.create_key(body.name, *grants, actor=caller.actor, life=life)
     return MadeKey(**KeyItem.model_validate(facts).model_dump(), key=text)
 
 

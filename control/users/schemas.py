@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from control.principals import Role
+from control.principals import Grant, Role
 
 
 class Credentials(BaseModel):
@@ -18,23 +18,39 @@ class Credentials(BaseModel):
     password: str
 
 
+class GrantItem(BaseModel):
+    """A role at a site; no site: everywhere."""
+
+    model_config = ConfigDict(from_attributes=True, extra="forbid")
+
+    role: Role
+    site: str | None = Field(default=None, min_length=1, max_length=63)
+
+    def grant(self) -> Grant:
+        """As a value."""
+        return Grant(role=self.role, site=self.site)
+
+
 class Me(BaseModel):
-    """The caller."""
+    """The caller. `role` is the most that the grants allow anywhere; null: nothing."""
 
     model_config = ConfigDict(from_attributes=True)
 
     actor: str
     name: str
-    role: Role
+    role: Role | None
+    grants: list[GrantItem]
 
 
 class NewKey(BaseModel):
-    """An API key to make."""
+    """An API key to make. Without sites it counts everywhere; `days: null` makes one that never ends."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    role: Role = Role.VIEWER
+    role: Role
+    sites: list[str] | None = Field(default=None, min_length=1, max_length=1000)
+    days: int | None = Field(default=365, ge=1, le=3650)
 
 
 class KeyItem(BaseModel):
@@ -45,8 +61,10 @@ class KeyItem(BaseModel):
     name: str
     prefix: str
     role: Role
+    grants: list[GrantItem]
     created_at: datetime
     created_by: str
+    expires_at: datetime | None
     revoked_at: datetime | None
 
 
@@ -54,3 +72,53 @@ class MadeKey(KeyItem):
     """A fresh API key; `key` is shown this once."""
 
     key: str
+
+
+class NewUser(BaseModel):
+    """An account to add. Without grants it can log in and see nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    password: str
+    grants: list[GrantItem] = Field(default_factory=list, max_length=1000)
+
+
+class UserItem(BaseModel):
+    """An account without its password."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    grants: list[GrantItem]
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+class NewPassword(BaseModel):
+    """A password to set."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: str
+
+
+class PasswordChange(BaseModel):
+    """One's own password, and the next."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    old: str
+    new: str
+
+
+class SessionItem(BaseModel):
+    """An open login."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    user: str
+    created_at: datetime
+    expires_at: datetime
+    address: str

@@ -10,15 +10,17 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from control.audit.chain import Summary
 from control.audit.service import AuditService
 from control.clock import Clock
 from control.db.session import Database
-from control.errors import NameTaken, NotFound, WrongCredentials
+from control.errors import InvalidGrant, NameTaken, NotFound, WrongCredentials
 from control.limits import Fold
 from control.names import checked_name, is_name
-from control.principals import Authenticator, Principal, Role
+from control.principals import Authenticator, Grant, Principal, Role, read_grants
+from control.sites.service import SiteService
 from control.users import repository, secrets
 from control.users.models import ApiKey, LoginSession, User
 
@@ -48,16 +50,19 @@ class KeyFacts:
     name: str
     prefix: str
     role: Role
+    grants: tuple[Grant, ...]
     created_at: datetime
     created_by: str
+    expires_at: datetime | None
     revoked_at: datetime | None
 
 
 class UserService:
     """Who may come in."""
 
-    def __init__(self, database: Database, audit: AuditService, clock: Clock) -> None:
+    def __init__(self, database: Database, sites: SiteService, audit: AuditService, clock: Clock) -> None:
         self._database = database
+        self._sites = sites
         self._audit = audit
         self._clock = clock
         self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
@@ -78,7 +83,8 @@ class UserService:
         async with self._database.transaction() as tx:
             if await repository.count(tx):
                 return
-            user = User(name=FIRST_USER, password_hash=hashed, role=Role.ADMIN.value, created_at=self._clock())
+            everywhere = [Grant(role=Role.ADMIN).document()]
+            user = User(name=FIRST_USER, password_hash=hashed, grants=everywhere, created_at=self._clock())
             repository.add_user(tx, user)
             await tx.flush()
             await self._audit.record(tx, actor="system", action="user.add", object=f"user:{FIRST_USER}")
@@ -94,7 +100,7 @@ class UserService:
         stored = user.password_hash if user is not None else None
         async with self._hashing:
             fits = await asyncio.to_thread(secrets.password_fits, password, stored)
-        if user is None or not fits:
+        if user is None or not fits or user.disabled_at is not None:
             raise WrongCredentials
         token, now = secrets.draw_session(), self._clock()
         row = LoginSession(
@@ -102,6 +108,7 @@ class UserService:
             user_id=user.id,
             created_at=now,
             expires_at=now + SESSION_LIFE,
+            address=address[:64],
         )
         kind = f"{user.name} {address}"
         worth_a_row = not by_command or self._commands.due(kind, now)
@@ -134,31 +141,36 @@ class UserService:
         async with self._database.transaction() as tx:
             await repository.end_session(tx, secrets.digest(token))
 
-    async def create_key(self, name: str, role: Role, *, actor: str) -> tuple[str, KeyFacts]:
-        """An API key: its text, shown once, and what is kept.
+    async def create_key(
+        self, name: str, *grants: Grant | Role, actor: str, life: timedelta | None = None
+    ) -> tuple[str, KeyFacts]:
+        """An API key: its text, shown once, and what is kept. A role alone counts everywhere; no life: no end.
 
         Raises:
-            InvalidName, NameTaken
+            InvalidName, NameTaken, InvalidGrant, UnknownSite
         """
         checked_name(name)
-        drawn = secrets.draw_key()
+        given = tuple(one if isinstance(one, Grant) else Grant(role=one) for one in grants)
+        drawn, now = secrets.draw_key(), self._clock()
         row = ApiKey(
             prefix=drawn.prefix,
             name=name,
             secret_sha256=secrets.digest(drawn.secret),
-            role=role.value,
-            created_at=self._clock(),
+            grants=[one.document() for one in given],
+            created_at=now,
             created_by=actor,
+            expires_at=now + life if life is not None else None,
         )
+        ends = row.expires_at.isoformat() if row.expires_at else "never"
+        after: Summary = {"grants": " ".join(map(str, given)), "expires_at": ends}
         async with self._database.transaction() as tx:
+            await check_grants(tx, self._sites, given)
             repository.add_key(tx, row)
             try:
                 await tx.flush()
             except IntegrityError:
                 raise NameTaken(f"An API key called {name} exists already.") from None
-            await self._audit.record(
-                tx, actor=actor, action="api-key.create", object=f"key:{name}", after={"role": role.value}
-            )
+            await self._audit.record(tx, actor=actor, action="api-key.create", object=f"key:{name}", after=after)
         return drawn.text(), _key_facts(row)
 
     async def revoke_key(self, name: str, *, actor: str) -> KeyFacts:
@@ -197,21 +209,39 @@ class UserService:
             row = await repository.key_of_prefix(session, key.prefix)
         kept = row.secret_sha256 if row is not None else secrets.digest("")
         fits = random_source.compare_digest(kept, secrets.digest(key.secret))
-        if row is None or not fits:
+        if row is None or not fits or (row.expires_at is not None and row.expires_at <= self._clock()):
             return None
-        return Principal(actor=f"key:{row.name}", name=row.name, role=Role(row.role))
+        return Principal(actor=f"key:{row.name}", name=row.name, grants=read_grants(row.grants))
+
+
+async def check_grants(tx: AsyncSession, sites: SiteService, grants: Sequence[Grant]) -> None:
+    """Let only such grants pass as can be given.
+
+    Raises:
+        InvalidGrant: the role admin at one site.
+        UnknownSite
+    """
+    for grant in grants:
+        if grant.role is Role.ADMIN and grant.site is not None:
+            raise InvalidGrant(
+                "An admin is one everywhere.", hint="Leave the site out, or give site-admin for one site."
+            )
+        if grant.site is not None:
+            await sites.require(tx, grant.site)
 
 
 def _user_principal(user: User) -> Principal:
-    return Principal(actor=f"user:{user.name}", name=user.name, role=Role(user.role))
+    return Principal(actor=f"user:{user.name}", name=user.name, grants=read_grants(user.grants))
 
 
 def _key_facts(row: ApiKey) -> KeyFacts:
     return KeyFacts(
         name=row.name,
         prefix=row.prefix,
-        role=Role(row.role),
+        role=read_grants(row.grants)[0].role,
+        grants=read_grants(row.grants),
         created_at=row.created_at,
         created_by=row.created_by,
+        expires_at=row.expires_at,
         revoked_at=row.revoked_at,
     )

@@ -178,7 +178,7 @@ def test_the_commands_manage_a_mesh(program: RunningControl, tmp_path: Path) -> 
     assert json.loads(run("token", "create", "west", "--json", *login).stdout)["token"].startswith("mesh1.")
     assert run("token", "create", "nowhere", *login).returncode == 3
     key_file = tmp_path / "key"
-    key_file.write_text(run("api-key", "create", "robot", *login).stdout)
+    key_file.write_text(run("api-key", "create", "robot", "--role", "admin", *login).stdout)
     robot = ("--url", program.url, "--api-key-file", str(key_file))
     checked = run("policy", "check", str(broken), *robot)
     assert checked.returncode == 1

@@ -54,7 +54,12 @@ def test_a_wrong_password_is_refused_and_who_goes_on_guessing_is_slowed_down(con
 
 
 def test_the_session_cookie_is_out_of_reach_for_scripts_and_other_sites(api: httpx2.Client) -> None:
-    assert api.get("/api/v1/me").json() == {"actor": "user:admin", "name": "admin", "role": "admin"}
+    assert api.get("/api/v1/me").json() == {
+        "actor": "user:admin",
+        "name": "admin",
+        "role": "admin",
+        "grants": [{"role": "admin", "site": None}],
+    }
     (cookie,) = api.cookies.jar
     assert cookie.name == "skerry_session"
     assert cookie.has_nonstandard_attr("HttpOnly")

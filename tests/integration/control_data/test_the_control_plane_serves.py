@@ -177,8 +177,8 @@ async def test_a_watcher_resumes_where_it_was(control: str, browser: httpx2.Asyn
 
 
 async def test_a_program_watches_with_its_key(control: str, browser: httpx2.AsyncClient) -> None:
-    key = (await browser.post("/api/v1/api-keys", json={"name": "wall-screen"})).json()["key"]
-    assert (await browser.get("/api/v1/api-keys")).json()["items"][0]["role"] == "viewer"  # unless more is asked for
+    key = (await browser.post("/api/v1/api-keys", json={"name": "wall-screen", "role": "viewer"})).json()["key"]
+    assert (await browser.get("/api/v1/api-keys")).json()["items"][0]["role"] == "viewer"
     async with connect(f"ws://{control}/api/v1/live", additional_headers={"Authorization": f"Bearer {key}"}) as socket:
         assert (await next_message(socket))["type"] == "hello"
 
@@ -187,7 +187,7 @@ async def test_a_revoked_key_stops_watching_a_feed_that_is_never_silent(
     control: str, browser: httpx2.AsyncClient, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("control.live.routes.ASK_AGAIN_SECONDS", 2.5)
-    key = (await browser.post("/api/v1/api-keys", json={"name": "wall-screen"})).json()["key"]
+    key = (await browser.post("/api/v1/api-keys", json={"name": "wall-screen", "role": "viewer"})).json()["key"]
 
     async def keep_busy() -> None:
         for number in range(1, 1000):
