@@ -257,3 +257,5 @@ class BufferCounts:
     """Held, and without any destination: no route took them, or no policy is there yet."""
     oldest_waiting_seconds: int
     outbox_events: int
+    standings: Mapping[str, int]
+    """How many accepted instances stand where; together they are all of them that the index remembers."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge.model import Destination, DicomDestination, DicomWebDestination, FolderDestination, S3Destination
+from edge.model import Destination, DicomDestination, DicomWebDestination, FolderDestination, S3Destination, Tls
 from edge.run_dir import RunDir
 from edge.steps import transform_of
 
@@ -68,5 +68,7 @@ def _orders(document: Any) -> Orders | None:
 
 def _destination(values: dict[str, Any]) -> Destination:
     transforms = tuple(map(transform_of, values.pop("transforms", ())))
+    if values.get("tls"):
+        values["tls"] = Tls(**values["tls"])
     values.update({key: tuple(value) for key, value in values.items() if isinstance(value, list)})
     return _KINDS[values.pop("kind")](**values, transforms=transforms)

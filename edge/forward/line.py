@@ -10,6 +10,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from edge.forward.ends import Garbage, Lost, PeerAborted, Still
 from edge.upper_layer import pdu
@@ -26,11 +27,32 @@ _NOW = socket.MSG_DONTWAIT
 Pieces = Sequence[bytes | bytearray | memoryview]
 
 
+class Wire(Protocol):
+    """What bytes go through: the socket itself, or TLS over it (`tls_wire.py`)."""
+
+    def sendmsg(self, pieces: Pieces, /) -> int:
+        """Send the first of these pieces, and tell how many bytes that was."""
+
+    def recv_into(self, room: memoryview, count: int, flags: int, /) -> int:
+        """Read what has come; 0 when the peer has ended it."""
+
+    def recv(self, size: int, flags: int, /) -> bytes:
+        """Look at what has come."""
+
+    def send(self, data: bytes, flags: int, /) -> int:
+        """Say a last word."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
 class Line:
     """Used by one thread, but for `cut`. Every method may raise `Ended`."""
 
-    def __init__(self, sock: socket.socket, idle_seconds: float) -> None:
+    def __init__(self, sock: socket.socket, idle_seconds: float, wire: Wire | None = None) -> None:
+        """`wire` is what goes over the socket when that is not the bytes themselves."""
         self._sock, self.idle_seconds = sock, idle_seconds
+        self._wire: Wire = wire or sock
         sock.setblocking(True)
         tick = min(TICK_SECONDS, idle_seconds / 2)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(tick))
@@ -76,7 +98,7 @@ class Line:
         if self._start < self._end:
             return True
         try:
-            self._sock.recv(1, socket.MSG_PEEK | _NOW)
+            self._wire.recv(1, socket.MSG_PEEK | _NOW)
         except BlockingIOError:
             return False
         except OSError:
@@ -94,13 +116,13 @@ class Line:
             if self._moved_at:  # the peer stood still: what waits in the kernel for it goes too
                 reset_on_close(self._sock)
             elif last_word:
-                self._sock.send(last_word, _NOW)
-        self._sock.close()
+                self._wire.send(last_word, _NOW)
+        self._wire.close()
 
     def _send_some(self, pieces: Pieces) -> int:
         while True:
             try:
-                sent = self._sock.sendmsg(pieces)
+                sent = self._wire.sendmsg(pieces)
             except BlockingIOError:
                 self._still()
                 continue
@@ -114,7 +136,7 @@ class Line:
         self._make_room(need)
         while True:
             try:
-                count = self._sock.recv_into(self._buffer[self._end :], 0, 0 if wait else _NOW)
+                count = self._wire.recv_into(self._buffer[self._end :], 0, 0 if wait else _NOW)
             except BlockingIOError:
                 if not wait:
                     return False

@@ -6,12 +6,13 @@ import contextlib
 import socket
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from edge.buffer.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from edge.buffer.spool import Spool
 from edge.forward.association import Association
 from edge.forward.base import DestinationDown
-from edge.forward.ends import Ended
+from edge.forward.ends import Ended, Lost
 from edge.forward.line import LONGEST_P_DATA, Line
 from edge.forward.ourselves import refuse_ourselves
 from edge.forward.wrapping import SMALLEST_MAXIMUM
@@ -19,6 +20,9 @@ from edge.model import DicomDestination
 from edge.upper_layer import pdu
 from edge.upper_layer.requesting import Granted, Offer, Proposal, can_be_offered, read_acceptance, request
 from edge.upper_layer.sockets import timeval
+
+if TYPE_CHECKING:
+    from edge.forward.tls_wire import TlsWire
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
@@ -48,6 +52,11 @@ class Caller:
     ) -> None:
         """`watch` is told of every socket before anything on it can block."""
         self._peer, self._spool, self._idle_seconds, self._watch = destination, spool, idle_seconds, watch
+        self._tls = None
+        if destination.tls is not None:
+            from edge.forward.tls import TlsPeer  # OpenSSL, which few nodes need in this process
+
+            self._tls = TlsPeer(destination.tls, destination.host, spool.data_dir)
 
     def call(self, offers: Sequence[Offer], *, answer_seconds: float = ANSWER_SECONDS) -> Association:
         """An association on which these were proposed.
@@ -64,18 +73,38 @@ class Caller:
             implementation_class_uid=IMPLEMENTATION_CLASS_UID,
             implementation_version=IMPLEMENTATION_VERSION_NAME,
         )
-        line = Line(self._connect(), min(self._idle_seconds, answer_seconds))
+        raw = self._connect()
+        wire = self._secure(raw, answer_seconds)
+        line = Line(raw, min(self._idle_seconds, answer_seconds), wire)
         line.idle_seconds = answer_seconds
         try:
             granted = self._negotiate(line, proposal)
         except Ended as end:
             line.close(pdu.abort(pdu.NOT_SPECIFIED, by_user=True))
-            raise self._nobody() from end
+            raise self._why_nothing(wire, end) from end
         except BaseException:
             line.close()
             raise
         line.idle_seconds = self._idle_seconds
         return Association(line, granted, frozenset(offers), self._spool, self._peer.transforms)
+
+    def _secure(self, raw: socket.socket, answer_seconds: float) -> TlsWire | None:
+        if self._tls is None:
+            return None
+        try:
+            return self._tls.wrap(raw, answer_seconds)
+        except BaseException:
+            raw.close()
+            raise
+
+    def _why_nothing(self, wire: TlsWire | None, end: Ended) -> DestinationDown:
+        """With TLS 1.3 a peer looks at our certificate after the handshake has ended for us."""
+        if self._tls is not None and wire is not None:
+            if wire.fault is not None:
+                return self._tls.refusal(wire.fault)
+            if isinstance(end, Lost) and not wire.has_read:
+                return self._tls.closed()
+        return self._nobody()
 
     def _negotiate(self, line: Line, proposal: Proposal) -> Granted:
         asked = request(proposal)

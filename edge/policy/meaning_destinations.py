@@ -6,9 +6,10 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from edge.key_template import faults_of
-from edge.model import Destination, DicomDestination, DicomWebDestination, FolderDestination, S3Destination
+from edge.model import Destination, DicomDestination, DicomWebDestination, FolderDestination, S3Destination, Tls
 from edge.policy.schema import DicomDestinationModel, FolderDestinationModel
 from edge.policy.schema_destinations import DicomWebDestinationModel, S3DestinationModel
+from edge.policy.schema_tls import TlsModel
 
 Model = DicomDestinationModel | FolderDestinationModel | DicomWebDestinationModel | S3DestinationModel
 SayAt = Callable[[str, int, str, str], None]
@@ -26,6 +27,7 @@ def destination_of(model: Model) -> Destination:
                 ae_title=model.ae_title,
                 calling_ae_title=model.calling_ae_title,
                 associations=model.associations,
+                tls=_tls(model.tls),
             )
         case FolderDestinationModel():
             return FolderDestination(name=model.name, path=model.path, template=model.template)
@@ -64,7 +66,21 @@ def check_destination(model: Model, error: SayAt, warn: SayAt) -> None:
                 hint = "Name the region that the bucket lies in, or the `endpoint` of another service."
                 error("name", 1, "an s3 destination needs `region` or `endpoint`", hint)
         case DicomDestinationModel():
-            return
+            if model.tls is not None and bool(model.tls.certificate) != bool(model.tls.key):
+                given, missing = ("certificate", "key") if model.tls.certificate else ("key", "certificate")
+                hint = f"Name the file with the `{missing}` too, or leave both out when the peer wants no certificate."
+                error("tls", 1, f"`tls` has a `{given}` without a `{missing}`", hint)
+
+
+def _tls(model: TlsModel | None) -> Tls | None:
+    if model is None:
+        return None
+    return Tls(
+        ca=model.ca,
+        certificate=model.certificate or "",
+        key=model.key or "",
+        server_name=model.server_name or "",
+    )
 
 
 def _check_template(key: str, template: str, error: SayAt) -> None:

@@ -19,6 +19,7 @@ from edge.policy.schema import (
     RouteModel,
 )
 from edge.policy.schema_destinations import KINDS, DicomWebDestinationModel, S3DestinationModel
+from edge.policy.schema_tls import TlsModel
 from edge.policy.schema_transforms import (
     CopyModel,
     MapModel,
@@ -46,6 +47,8 @@ _MODELS: dict[str, type[BaseModel]] = {
     "folder": FolderDestinationModel,
     "dicomweb": DicomWebDestinationModel,
     "s3": S3DestinationModel,
+    "destinations.dicom": DicomDestinationModel,
+    "destinations.tls": TlsModel,
     "routes": RouteModel,
     "routes.wait": WaitModel,
     "retention": RetentionModel,
