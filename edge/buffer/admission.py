@@ -48,9 +48,11 @@ def _admit(connection: apsw.Connection, routed: RoutedInstance, twins: Twins | N
         # The row is the record of the arrival, and what gives the slot back; nothing is delivered once more.
         run(connection, "mark_repeated", id=added["id"], now=now)
         return True
-    waits = routed.decision.waits
+    waits, gathering = routed.decision.waits, list[int]()
     for destination in routed.decision.destinations:
-        if destination in waits and gather(connection, added["id"], routed, destination, now):
+        waiting = gather(connection, added["id"], routed, destination, now) if destination in waits else None
+        if waiting is not None:
+            gathering.append(waiting)
             continue
         priority = routed.decision.priorities.get(destination, Priority.NORMAL)
         run(connection, "add_delivery", instance=added["id"], destination=destination, priority=priority, now=now)
@@ -59,6 +61,8 @@ def _admit(connection: apsw.Connection, routed: RoutedInstance, twins: Twins | N
     if not routed.decision.policy:
         return True  # without a policy there is no privacy rule yet, so nothing is told
     run(connection, "add_event", kind="instance_received", now=now, body=json.dumps(rows.received_body(routed)))
+    if gathering:
+        run(connection, "tell_together", ids=json.dumps(gathering), now=now)
     if back is not None:
         cut(connection, added["id"], back)
     return True

@@ -54,16 +54,16 @@ class Gatherings:
         return found
 
 
-def gather(connection: apsw.Connection, row_id: int, routed: RoutedInstance, destination: str, now: int) -> bool:
-    """Add the delivery as one that waits, inside the caller's transaction; not when nobody could say for what."""
+def gather(connection: apsw.Connection, row_id: int, routed: RoutedInstance, destination: str, now: int) -> int | None:
+    """Add the delivery as one that waits, inside the caller's transaction; None when nobody could say for what."""
     wait = routed.decision.waits[destination]
     uid = routed.study_instance_uid if wait.scope == "study" else routed.series_instance_uid
     if not uid:
-        return False
+        return None
     group = _join(connection, wait, uid)
     if routed.sealed.facts.association:
         run(connection, "gather_from", gathering=group, association=routed.sealed.facts.association)
-    run(
+    (row,) = run(
         connection,
         "add_gathering_delivery",
         instance=row_id,
@@ -73,7 +73,7 @@ def gather(connection: apsw.Connection, row_id: int, routed: RoutedInstance, des
         gathering=group,
         now=now,
     )
-    return True
+    return int(row["id"])
 
 
 def shown(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:

@@ -11,7 +11,7 @@ INSERT INTO gathering_from (gathering, association) VALUES (:gathering, :associa
 
 -- add_gathering_delivery: one that waits for the rest
 INSERT INTO delivery (instance, destination, state, changed_at, priority, reason, gathering)
-VALUES (:instance, :destination, 'gathering', :now, :priority, :reason, :gathering);
+VALUES (:instance, :destination, 'gathering', :now, :priority, :reason, :gathering) RETURNING id;
 
 -- anything_gathers: whether a look at the time is worth a change
 SELECT EXISTS (SELECT 1 FROM gathering) AS gathers;

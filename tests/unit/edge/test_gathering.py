@@ -171,6 +171,13 @@ def test_the_queue_and_the_trace_say_how_much_is_here_and_when_it_goes(buffer: B
     assert view.trace("1.2.1")[0]["deliveries"][0]["gathering"] is None
 
 
+def test_the_centre_hears_that_it_waits_and_that_it_goes(buffer: Buffer) -> None:
+    buffer.admit([waiting(buffer, "1.2.1")])
+    look(buffer, 3)
+    told = [(event.kind, event.body.get("state")) for event in buffer.read_outbox(10)]
+    assert told == [("instance_received", None), ("delivery_changed", "gathering"), ("delivery_changed", "due")]
+
+
 def test_letting_go_is_one_statement_that_reads_no_other_delivery(tmp_path: Path, buffer: Buffer) -> None:
     statement = load_queries("gathering.sql")["gathered"]
     becomes, *of = re.findall(r"state = '(\w+)'", statement)
