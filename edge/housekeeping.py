@@ -98,7 +98,7 @@ class Housekeeping:
         metrics.DELIVERIES_WAITING.set(counts.deliveries_waiting)
         metrics.DELIVERIES_PARKED.set(counts.deliveries_parked)
         metrics.DELIVERIES_QUARANTINED.set(counts.deliveries_quarantined)
-        for standing, instances in self._buffer.standings().items():
+        for standing, instances in counts.standings.items():
             metrics.INSTANCES_STANDING.labels(standing=standing).set(instances)
         for (state, priority), deliveries in self._buffer.tally().items():
             metrics.DELIVERIES_HELD.labels(state=state, priority=priority.word).set(deliveries)

@@ -136,6 +136,11 @@ class Tls:
     """The name that its certificate is for; empty for its host."""
 
 
+DEFAULT_CALLING_AE_TITLE = "SKERRY"
+SOURCE = "source"
+"""As `calling_ae_title` of a destination: we call ourselves as each instance's sender did."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomDestination:
     """A peer that takes C-STORE."""
@@ -144,7 +149,7 @@ class DicomDestination:
     host: str
     port: int
     ae_title: str
-    calling_ae_title: str = "SKERRY"
+    calling_ae_title: str = DEFAULT_CALLING_AE_TITLE
     associations: int = 2
     """How many may be open to it at the same time, when the studies that wait for it are as many."""
     tls: Tls | None = None

@@ -175,6 +175,9 @@ class Node:
             "instances_nowhere": counts.instances_nowhere,
             "deliveries_waiting": counts.deliveries_waiting,
             "deliveries_parked": counts.deliveries_parked,
+            "deliveries_quarantined": counts.deliveries_quarantined,
+            "deliveries_held": counts.deliveries_held,
+            "standings": counts.standings,
             "deliveries": rows.by_priority(self._buffer.tally()),
             "oldest_waiting_seconds": counts.oldest_waiting_seconds,
             "outbox_events": counts.outbox_events,
@@ -236,7 +239,7 @@ class Node:
 
     def _report(self) -> Mapping[str, object]:
         facts = self.facts()
-        reported = ("ready", "version", "dicom", "policy", "instances_nowhere", "processes")
+        reported = ("ready", "version", "dicom", "policy", "instances_nowhere", "processes", "standings")
         return {
             **{key: value for key, value in facts.items() if key not in reported},
             "dicom_endpoint": facts["dicom"],

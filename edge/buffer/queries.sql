@@ -94,13 +94,11 @@ SELECT (SELECT count(*) FROM instance WHERE released_at IS NULL) AS held,
     SELECT instance FROM delivery INDEXED BY delivery_on_its_way
     WHERE state IN ('due', 'sending', 'retry_wait') ORDER BY id LIMIT 1)) AS oldest_waiting,
   (SELECT count(*) FROM instance INDEXED BY instance_nowhere WHERE routed_to = 0 AND released_at IS NULL) AS nowhere,
-  (SELECT count(*) FROM outbox) AS outbox;
+  (SELECT count(*) FROM outbox) AS outbox,
+  (SELECT json_group_object(standing, instances) FROM standings) AS standings;
 
 -- tally: every delivery that has a row, by state and priority
 SELECT state, priority, deliveries FROM tally;
-
--- standings: how many accepted instances stand where
-SELECT standing, instances FROM standings;
 
 -- destinations: the queue by destination and state
 SELECT destination, state, count(*) AS deliveries, min(instance.received_at) AS oldest

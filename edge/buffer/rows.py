@@ -150,6 +150,7 @@ def counts(row: Row, now: datetime) -> BufferCounts:
         instances_nowhere=row["nowhere"],
         oldest_waiting_seconds=0 if oldest is None else max(0, int((now - from_microseconds(oldest)).total_seconds())),
         outbox_events=row["outbox"],
+        standings=json.loads(row["standings"]),
     )
 
 

@@ -176,10 +176,6 @@ class Buffer(Deliveries):
         """Every delivery that has a row, by state and priority; each is in exactly one of these states."""
         return rows.tally(run(self._reader(), "tally"))
 
-    def standings(self) -> dict[str, int]:
-        """How many accepted instances stand where; together they are all of them."""
-        return {row["standing"]: row["instances"] for row in run(self._reader(), "standings")}
-
     def waiting_by_destination(self) -> dict[str, int]:
         """Deliveries that are not delivered, by destination."""
         return {row["destination"]: row["deliveries"] for row in run(self._reader(), "waiting_by_destination")}

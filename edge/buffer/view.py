@@ -63,10 +63,6 @@ class BufferView:
         """Every delivery that has a row, by priority and state."""
         return rows.by_priority(rows.tally(run(self._connection, "tally")))
 
-    def standings(self) -> dict[str, int]:
-        """How many accepted instances stand where; together they are all of them."""
-        return {row["standing"]: row["instances"] for row in run(self._connection, "standings")}
-
     def destinations(self) -> list[Record]:
         """Deliveries by destination and state, with the oldest arrival of each."""
         found = run(self._connection, "destinations")

@@ -45,7 +45,6 @@ def status(data_dir: DataDir, as_json: Json = False) -> None:
         "node": {"node_id": identity.node_id, "site": identity.site, "name": identity.node_name} if identity else None,
         "buffer": asdict(view.counts()),
         "disk": {"free_bytes": usage.free, "total_bytes": usage.total},
-        "standings": view.standings(),
         "deliveries": view.by_priority(),
         "destinations": view.destinations(),
         "gathering": view.gatherings(),
@@ -63,7 +62,7 @@ def _status_text(facts: dict[str, Any]) -> str:
     lines = [
         f"running   {'yes' if facts['running'] else 'no'}",
         f"node      {node['name'] + ' of ' + node['site'] if node else 'not enrolled: stands alone'}",
-        f"accepted  {_standings(facts['standings'])}",
+        f"accepted  {_standings(counts['standings'])}",
         f"in spool  {counted(counts['instances_held'], 'instance')}",
         f"waiting   {waiting}",
         f"parked    {counted(counts['deliveries_parked'], 'delivery', 'deliveries')} for a person",

@@ -86,7 +86,7 @@ def test_only_the_chosen_object_is_mended_and_no_value_is_shown_unasked(tmp_path
         assert (sent.PatientID, sent.InstitutionName) == ("SUBJECT-1", "Main")
         assert edge.stored("1.2.3.1").data_set == _strange("1.2.3.1")
         _wait(edge, "deliveries_waiting", 0)
-        assert edge.ask("status")["standings"] == {
+        assert edge.ask("status")["buffer"]["standings"] == {
             **dict.fromkeys(("waiting", "parked", "ended"), 0),
             "quarantined": 1,
             "delivered": 1,
@@ -147,4 +147,4 @@ def test_what_waits_for_a_dead_destination_is_held_released_moved_and_ended(tmp_
         _wait(edge, "deliveries_quarantined", 1)  # the PACS is there, and the object is what it was
         actions = [one["action"] for one in edge.ask("audit")]
         assert actions == ["release", "reroute", "discard", "hold"]
-        assert edge.ask("status")["standings"]["ended"] == 2
+        assert edge.ask("status")["buffer"]["standings"]["ended"] == 2

@@ -164,7 +164,7 @@ def test_what_a_person_ends_leaves_the_spool_and_nothing_else_does(buffer: Buffe
     Hand(tmp_path).discard(Choice(uid="1.2.1"), reason="sent twice", dry_run=False)
     assert buffer.release_delivered(timedelta(0)) == 1
     assert buffer.counts().instances_held == 1
-    assert buffer.standings()["ended"] == 1
+    assert buffer.counts().standings["ended"] == 1
 
 
 def test_every_change_of_state_is_an_event_and_every_action_is_in_the_audit(buffer: Buffer, tmp_path: Path) -> None:

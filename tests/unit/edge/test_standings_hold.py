@@ -180,7 +180,7 @@ class Standings(RuleBasedStateMachine):
             finished = bool(states[number]) and not UNFINISHED & set(states[number])
             assert (settled is not None) == finished
             assert released is None or finished
-        assert {key: count for key, count in self.buffer.standings().items() if count} == counted
+        assert {key: count for key, count in self.buffer.counts().standings.items() if count} == counted
         assert sum(self.buffer.tally().values()) == sum(map(len, states.values()))
 
 
