@@ -16,7 +16,7 @@ from edge.buffer.hand import Choice, Hand
 from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
 from edge.buffer.view import BufferView, Record
-from edge.model import AssociationFacts, DicomDestination, DicomWebDestination, FolderDestination, RoutedInstance
+from edge.model import AssociationFacts, DicomDestination, DicomWebDestination, FolderDestination, RoutedInstance, Wait
 from edge.policy.origins import Origins
 from tests.edge_samples import meta, routed
 
@@ -98,6 +98,18 @@ def test_what_comes_back_is_still_sent_to_who_does_not_have_it(site: Site) -> No
         connection.execute("UPDATE instance SET settled_at = 1")
     site.arrive(PACS)
     assert site.states() == {"pacs": "delivered", "archive": "due"}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_route_that_waits_for_the_study_waits_only_with_what_it_will_send(site: Site, known: bool) -> None:
+    site.arrive(SCANNER)
+    site.deliver("pacs", "archive")
+    again = site.take(PACS, BYTES if known else BYTES + b"mended")
+    wait = Wait(route="all", scope="study", quiet=timedelta(hours=1), at_most=timedelta(hours=2))
+    decision = dataclasses.replace(again.decision, waits={"pacs": wait, "archive": wait})
+    site.buffer.admit([dataclasses.replace(again, decision=decision)])
+    expected = "delivered" if known else "gathering"
+    assert site.states() == {"pacs": expected, "archive": expected}
 
 
 @pytest.mark.parametrize("sender", [SCANNER, dataclasses.replace(SCANNER, calling_ae_title="OTHER")])
