@@ -136,7 +136,7 @@ def background_tasks(
     own: OwnCertificates,
 ) -> Sequence[Coroutine[Any, Any, None]]:
     """Everything that runs beside the requests until the end. Each handles its own errors."""
-    tasks = [core.board.follow(core.policies.places), core.live.run()]
+    tasks = [core.board.follow(core.policies.places), core.live.run(), core.nodes.write_contacts()]
     if settings.mqtt is not None:
         link = BrokerLink(
             settings.mqtt.host,

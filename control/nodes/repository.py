@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control.nodes.clones import Boot, BootHistory
@@ -28,6 +28,13 @@ async def by_id(session: AsyncSession, node_id: str, *, lock: bool = False) -> N
 async def touch(tx: AsyncSession, node_id: str, at: datetime) -> None:
     """Note that a node spoke."""
     await tx.execute(update(Node).where(Node.id == node_id).values(last_contact_at=at))
+
+
+async def touch_all(tx: AsyncSession, contacts: Mapping[str, datetime]) -> None:
+    """Note when these nodes spoke, together and in the order of their ids."""
+    statement = update(Node).where(Node.id == bindparam("node")).values(last_contact_at=bindparam("at"))
+    rows = [{"node": node_id, "at": at} for node_id, at in sorted(contacts.items())]
+    await (await tx.connection()).execute(statement, rows)
 
 
 async def after_id(
