@@ -18,7 +18,7 @@ from edge.buffer.hand import Choice, Hand
 from edge.buffer.states import TRANSITIONS, UNFINISHED, DeliveryEvent, DeliveryState
 from edge.buffer.store import Buffer
 from edge.errors import IllegalTransition, UnknownInstance
-from edge.model import ClaimedDelivery, Priority
+from edge.model import ClaimedDelivery, Priority, Wait
 from tests.edge_samples import data_set, routed, take
 from tests.standings import check_standings
 
@@ -30,6 +30,7 @@ ENDS = (
     DeliveryEvent.UNFIT,
     DeliveryEvent.GIVEN_BACK,
 )
+WAIT = Wait(route="ct", scope="study", quiet=timedelta(seconds=3), at_most=timedelta(seconds=9))
 ACTIONS = ("release", "hold", "discard", "reroute")
 States = dict[int, DeliveryState]
 
@@ -69,15 +70,26 @@ class Queue(RuleBasedStateMachine):
         priorities=st.fixed_dictionaries({}, optional={place: st.sampled_from(Priority) for place in PLACES}),
         places=st.sampled_from([PLACES, PLACES[:1]]),
         replaces=st.booleans(),
+        waits=st.booleans(),
     )
-    def admit(self, uid: str, priorities: dict[str, Priority], places: tuple[str, ...], replaces: bool) -> None:
+    def admit(
+        self, uid: str, priorities: dict[str, Priority], places: tuple[str, ...], replaces: bool, waits: bool
+    ) -> None:
         """Something arrives, also under a UID that is known, with other bytes."""
         body = self.admitted.to_bytes(4, "big") * 8
         one = routed(take(self.buffer, uid, data_set(uid, body=body)), *places)
-        decision = replace(one.decision, priorities=priorities, replaces=replaces)
+        first = dict.fromkeys(places, WAIT) if waits else {}
+        decision = replace(one.decision, priorities=priorities, replaces=replaces, waits=first)
         self.buffer.admit([replace(one, decision=decision)])
         self.admitted += len(places)
-        self._follow({DeliveryEvent.REPLACED}, added=len(places))
+        start = DeliveryState.GATHERING if waits else DeliveryState.DUE
+        self._follow({DeliveryEvent.REPLACED}, added=len(places), start=start)
+
+    @rule(seconds=st.integers(1, 4), busy=st.booleans())
+    def time_passes(self, seconds: int, busy: bool) -> None:
+        """What waits for the rest of its study goes when that is complete, late images after the others."""
+        self.buffer.gatherings.look(timedelta(seconds=seconds), lambda _number: busy)
+        self._follow({DeliveryEvent.GATHERED})
 
     @rule(place=st.sampled_from(PLACES), limit=st.integers(1, 30))
     def claim(self, place: str, limit: int) -> None:
@@ -191,13 +203,13 @@ class Queue(RuleBasedStateMachine):
         """What was accepted is the sum of where it stands."""
         check_standings(self.path / "edge.db")
 
-    def _follow(self, events: set[DeliveryEvent], *, added: int = 0) -> None:
+    def _follow(self, events: set[DeliveryEvent], *, added: int = 0, start: DeliveryState = DeliveryState.DUE) -> None:
         """Nothing moved but on the ways that these events open, one after the other."""
         now = self._states()
         assert len(now) == len(self.before) + added
         for number, state in now.items():
-            start = self.before.get(number, DeliveryState.DUE)
-            assert state in _reachable(start, events), (number, start, state, events)
+            before = self.before.get(number, start)
+            assert state in _reachable(before, events), (number, before, state, events)
         self.before = now
 
     def _states(self) -> States:
