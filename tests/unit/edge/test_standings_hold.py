@@ -22,7 +22,7 @@ from edge.buffer.states import UNFINISHED, DeliveryEvent, DeliveryState
 from edge.buffer.store import Buffer
 from edge.buffer.writer import Writer
 from edge.errors import IllegalTransition
-from edge.model import ClaimedDelivery
+from edge.model import ClaimedDelivery, Wait
 from tests.edge_samples import data_set, routed, take
 
 PLACES = ("pacs", "archive", "elsewhere")
@@ -33,6 +33,7 @@ ENDS = (
     DeliveryEvent.UNFIT,
     DeliveryEvent.GIVEN_BACK,
 )
+STUDY = Wait(route="everything", scope="study", quiet=timedelta(seconds=5), at_most=timedelta(seconds=60))
 ACTIONS = ("release", "hold", "discard", "reroute", "requeue", "route again")
 
 
@@ -71,12 +72,13 @@ class Standings(RuleBasedStateMachine):
         places=st.sampled_from([(), PLACES[:1], PLACES[:2]]),
         replaces=st.booleans(),
         decided=st.booleans(),
+        waits=st.booleans(),
     )
-    def something_comes(self, uid: str, places: tuple[str, ...], replaces: bool, decided: bool) -> None:
-        """With a policy or without one, for some destinations or none, also in the place of another."""
+    def something_comes(self, uid: str, places: tuple[str, ...], replaces: bool, decided: bool, waits: bool) -> None:
+        """With a policy or without one, for some destinations or none, in the place of another, at once or together."""
         self.sent.append((uid, data_set(uid, body=len(self.sent).to_bytes(4, "big") * 8)))
         one = routed(take(self.buffer, *self.sent[-1]), *places)
-        decision = replace(one.decision, replaces=replaces)
+        decision = replace(one.decision, replaces=replaces, waits=dict.fromkeys(places[:1], STUDY) if waits else {})
         if not decided:
             decision = replace(decision, policy="", outcomes=(), destinations=())
         self.buffer.admit([replace(one, decision=decision)])
@@ -92,6 +94,11 @@ class Standings(RuleBasedStateMachine):
     def a_policy_comes(self, places: tuple[str, ...]) -> None:
         """What no policy has routed is routed."""
         self.buffer.admit([routed(one, *places) for one in self.buffer.unrouted(10)])
+
+    @rule(seconds=st.integers(1, 20))
+    def time_passes(self, seconds: int) -> None:
+        """Studies that are complete go."""
+        self.buffer.gatherings.look(timedelta(seconds=seconds), lambda _association: False)
 
     @rule(place=st.sampled_from(PLACES), limit=st.integers(1, 5))
     def claim(self, place: str, limit: int) -> None:
@@ -185,6 +192,6 @@ class Standings(RuleBasedStateMachine):
 
 
 Standings.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestStandings: Any = Standings.TestCase
