@@ -77,7 +77,8 @@ def decide(policy: Policy, facts: AssociationFacts, tags: TagSet) -> Decision:
             return _plainly(policy, facts, tags)
         if len(plan.decided) >= MOST_DECISIONS:
             plan.decided.clear()
-        outcomes = tuple([judge(seen, facts, tags) for judge in plan.judges])
+        absent = frozenset([keyword for keyword in plan.read if keyword not in tags.values])
+        outcomes = tuple([judge(seen, absent, facts, tags) for judge in plan.judges])
         decision = plan.decided[inputs] = _combine(policy, outcomes)
     return decision
 
@@ -87,25 +88,24 @@ def _plainly(policy: Policy, facts: AssociationFacts, tags: TagSet) -> Decision:
     return _combine(policy, tuple(_try(route, facts, tags) for route in policy.routes))
 
 
-def _judge(route: Route) -> Callable[[Seen, AssociationFacts, TagSet], RouteOutcome]:
+def _judge(route: Route) -> Callable[[Seen, frozenset[str], AssociationFacts, TagSet], RouteOutcome]:
     """How the outcome of one route is found, with what it says when it is ruled out."""
     condition = route.condition
     ruled_out = condition.ruled_out if condition is not None else None
     if condition is None or ruled_out is None:
-        return lambda _seen, facts, tags: _remember(route, facts, tags)
+        return lambda _seen, _absent, facts, tags: _remember(route, facts, tags)
     attributes = condition.attributes
-    words: dict[tuple[str, ...], RouteOutcome] = {}
+    words: dict[frozenset[str], RouteOutcome] = {}
 
-    def judge(seen: Seen, facts: AssociationFacts, tags: TagSet) -> RouteOutcome:
+    def judge(seen: Seen, absent: frozenset[str], facts: AssociationFacts, tags: TagSet) -> RouteOutcome:
+        """`absent`: what of all that the policy reads has no value here."""
         if not ruled_out(seen):
             return _remember(route, facts, tags)
-        values = tags.values
-        absent = tuple([keyword for keyword in attributes if keyword not in values])
         outcome = words.get(absent)
         if outcome is None:
             if len(words) >= MOST_ABSENCES:
                 words.clear()
-            reason = "the condition is false" + _note(absent, tags)
+            reason = "the condition is false" + _note([keyword for keyword in attributes if keyword in absent], tags)
             outcome = words[absent] = RouteOutcome(route=route.name, matched=False, reason=reason)
         return outcome
 
