@@ -37,7 +37,13 @@ REJECTIONS = {  # PS3.8 Table 9-21: (source, reason) -> words
     (3, 1): "it is congested",
     (3, 2): "it has reached its limit of associations",
 }
+_MAY_BE_THE_CALLER = frozenset(((1, 1), (1, 3)))
+"""No reason given, and calling AE title not recognized."""
 offerable = lru_cache(maxsize=1024)(can_be_offered)
+
+
+class CallerUnknown(DestinationDown):
+    """It does not let us in under this name; under another one it might."""
 
 
 class Caller:
@@ -112,7 +118,8 @@ class Caller:
         found = line.next_pdu()
         kind, body = found if found is not None else (0, memoryview(b""))
         if kind == pdu.ASSOCIATE_RJ and len(body) >= 4:
-            raise DestinationDown(
+            kind_of = CallerUnknown if (body[2], body[3]) in _MAY_BE_THE_CALLER else DestinationDown
+            raise kind_of(
                 f"it refuses the association: {REJECTIONS.get((body[2], body[3]), 'it gives no reason')}",
                 hint=f"Ask its administrator to let {self._peer.calling_ae_title} call {self._peer.ae_title}.",
             )

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from edge import model
 from edge.buffer.spool import Spool
 from edge.forward.base import Forwarder
 from edge.forward.credentials import Credentials
 from edge.forward.cstore import CStoreForwarder
 from edge.forward.folder import FolderForwarder
+from edge.forward.in_their_name import InTheirName
 from edge.model import Destination, DicomDestination, DicomWebDestination, FolderDestination, S3Destination
 
 
 def forwarder_for(destination: Destination, spool: Spool, data_dir: Path) -> Forwarder:
     """The forwarder of this destination. A library that few nodes need is loaded by those that do."""
     match destination:
+        case DicomDestination(calling_ae_title=model.SOURCE):
+            return InTheirName(lambda name: CStoreForwarder(replace(destination, calling_ae_title=name), spool))
         case DicomDestination():
             return CStoreForwarder(destination, spool)
         case FolderDestination():

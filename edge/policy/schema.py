@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.model import DEFAULT_TEMPLATE
+from edge.model import DEFAULT_CALLING_AE_TITLE, DEFAULT_TEMPLATE
 from edge.policy.schema_destinations import KINDS, DicomWebDestinationModel, S3DestinationModel, Template
 from edge.policy.schema_names import Name
 from edge.policy.schema_tls import TLS, TlsModel
@@ -56,7 +56,10 @@ class DicomDestinationModel(_Strict):
         pattern=r"^[^\s/@]+$", max_length=253, description="a host name or an IP address, without port or slashes"
     )
     port: int = Field(ge=1, le=65535, description="a port number from 1 to 65535")
-    calling_ae_title: AeTitle = "SKERRY"
+    calling_ae_title: AeTitle = Field(
+        default=DEFAULT_CALLING_AE_TITLE,
+        description="an AE title: 1 to 16 ASCII characters without backslash; `source` is that of the sender",
+    )
     associations: int = Field(
         default=2, ge=1, le=16, description="a number of associations at the same time, from 1 to 16"
     )

@@ -13,6 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pynetdicom import AE, evt
+from pynetdicom.events import EventHandlerType
 
 from edge.buffer.store import Buffer
 from edge.forward.base import Accepted, DestinationDown
@@ -24,6 +26,7 @@ from tests.edge_samples import data_set
 from tests.real_programs import require
 from tests.sending import Sent, deliver, deliveries
 
+CT = "1.2.840.10008.5.1.4.1.1.2"
 LARGE = 3_000_000
 """More than the sender's buffer, and than the kernel takes at once."""
 
@@ -196,19 +199,27 @@ def test_names_of_files_are_looked_for_in_the_credentials(
     assert sent.kinds() == {"1.2.1": Accepted}
 
 
-def test_an_association_that_lay_idle_and_ended_is_replaced(
+def test_an_association_that_was_ended_while_it_lay_idle_is_replaced(
     buffer: Buffer, tmp_path: Path, authority: MeshAuthority
 ) -> None:
-    tls = _trusting(tmp_path, authority)
-    with _pacs(tmp_path, authority.server(), authority.ca_pem) as pacs:
-        peer = DicomDestination(name="d", host="127.0.0.1", port=pacs.port, ae_title="PACS", tls=tls)
-        forwarder = CStoreForwarder(peer, buffer.spool, idle_seconds=10.0)
-        assert deliver(forwarder, deliveries(buffer, {"1.2.1": data_set("1.2.1")})).kinds() == {"1.2.1": Accepted}
-        pacs.stop()
-        pacs.start()
-        again = deliver(forwarder, deliveries(buffer, {"1.2.2": data_set("1.2.2")}))
-        assert again.kinds() == {"1.2.2": Accepted}
-        forwarder.close()
+    key, certificate = _pair(tmp_path, "python", authority.server())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    ae = AE("PACS")
+    ae.add_supported_context(CT)
+    took: EventHandlerType = (evt.EVT_C_STORE, lambda _event: 0)
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[took], ssl_context=context)
+    assert server is not None
+    port = server.server_address[1]
+    peer = DicomDestination(name="d", host="127.0.0.1", port=port, ae_title="PACS", tls=_trusting(tmp_path, authority))
+    forwarder = CStoreForwarder(peer, buffer.spool, idle_seconds=10.0)
+    for uid in ("1.2.1", "1.2.2"):
+        assert deliver(forwarder, deliveries(buffer, {uid: data_set(uid)})).kinds() == {uid: Accepted}
+        (open_one,) = server.active_associations
+        open_one.abort()
+        open_one.join(10)
+    forwarder.close()
+    server.shutdown()
 
 
 @contextmanager
