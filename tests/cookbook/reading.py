@@ -32,7 +32,7 @@ class Row:
     tags: Mapping[str, str]
     arrivals: tuple[Arrival, ...]
     fate: str
-    """Why it arrives nowhere; empty when it does."""
+    """Why it arrives nowhere, or not everywhere; empty when it does."""
     away: tuple[str, ...] = ()
     """Destinations that take nothing meanwhile."""
 
@@ -62,8 +62,9 @@ def _row(line: str) -> Row:
     sender, image, result = line.split(" | ")
     sender, _, away = sender.partition(", while ")
     calling, _, called = sender.partition(" to ")
-    fate = result if result in (STAYS, PARKED, REPLACED) else ""
-    found = () if fate else tuple(_arrival(one) for one in re.split(r", (?![^(]*\))", result))
+    result, _, rest = result.partition(", and ")
+    fate = rest or (result if result in (STAYS, PARKED, REPLACED) else "")
+    found = () if fate == result else tuple(_arrival(one) for one in re.split(r", (?![^(]*\))", result))
     return Row(
         calling_ae_title=calling,
         called_ae_title=called or "SKERRY",
