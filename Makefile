@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo test soak fuzz bench check proto lock clean
+.PHONY: help setup demo test soak fuzz bench check proto openapi lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ proto: setup ## regenerate proto/mesh/v1 from the .proto files
 	  --mypy_out=$(OUT) --mypy_grpc_out=$(OUT) proto/mesh/v1/*.proto
 	@if [ -n "$(COMPARE)" ]; then for f in $(OUT)/mesh/v1/*; do cmp "$$f" "proto/mesh/v1/$$(basename $$f)" \
 	  || { echo "generated code is stale: run make proto"; exit 1; }; done; rm -r $(OUT); fi
+
+openapi: setup ## write control/openapi.json anew from the routes
+	$(PY) -m control.openapi > control/openapi.json.new && mv control/openapi.json.new control/openapi.json
 
 lock: setup ## resolve the dependencies again, with hashes and without index addresses
 	@for extra in edge control tui dev; do uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url \

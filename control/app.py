@@ -14,8 +14,10 @@ from control.headers import AnswerHeaders
 from control.injection import Provisions
 from control.live.routes import router as live
 from control.nodes.routes import router as nodes
+from control.openapi import describe
 from control.overview.routes import router as overview
 from control.policies.routes import router as policies
+from control.promises.middleware import Promises
 from control.sites.routes import router as sites
 from control.studies.routes import router as studies
 from control.users.account_routes import router as accounts
@@ -51,9 +53,11 @@ def create_app(provisions: Provisions) -> FastAPI:
     )
     provisions.install(app)
     http_errors.install(app)
+    app.add_middleware(Promises, provisions=provisions)
     app.add_middleware(AnswerHeaders)
     app.include_router(probes.router)
     app.include_router(pages.router)
     for router in api_routers():
         app.include_router(router, prefix=API_PREFIX)
+    describe(app)
     return app

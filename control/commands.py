@@ -52,11 +52,14 @@ def site_list(api: ApiClient) -> Shown:
 
 @command(token, "create")
 def token_create(
-    api: ApiClient, site: str, hours: Annotated[int, typer.Option(help="How long it is good: 1 to 720.")] = 24
+    api: ApiClient,
+    site: str,
+    hours: Annotated[int, typer.Option(help="How long it is good: 1 to 720.")] = 24,
+    dry_run: DryRun = False,
 ) -> Shown:
     """Make a token for one box. It is shown once, works once, and ends after some hours."""
-    made = api.post(f"sites/{site}/tokens", {"hours": hours})
-    return Shown(data=made, text=made["token"])
+    made = api.post(f"sites/{site}/tokens", {"hours": hours}, dry_run=dry_run)
+    return Shown(data=made, text=tried(dry_run, made["token"]))
 
 
 @command(node, "list")
@@ -101,28 +104,33 @@ def policy_check(api: ApiClient, file: Path) -> Shown:
 
 
 @command(policy, "publish")
-def policy_publish(api: ApiClient, site: str, file: Path) -> Shown:
-    """Upload a policy as the site's next version and let the site run it."""
+def policy_publish(api: ApiClient, site: str, file: Path, dry_run: DryRun = False) -> Shown:
+    """Upload a policy as the site's next version and let the site run it. A dry run stops before the second step."""
     try:
-        uploaded = api.post_yaml(f"sites/{site}/policies", _document(file))
+        uploaded = api.post_yaml(f"sites/{site}/policies", _document(file), dry_run=dry_run)
     except Problem as problem:
         problem.subject = str(file)
         raise
+    if dry_run:
+        text = tried(dry_run, f"Version {uploaded['version']} of site {site}.")
+        return Shown(data=uploaded, text=text, warning=findings(uploaded["warnings"], str(file)))
     return _activated(api, site, uploaded["version"], str(file), uploaded["warnings"])
 
 
 @command(policy, "activate")
-def policy_activate(api: ApiClient, site: str, version: int) -> Shown:
+def policy_activate(api: ApiClient, site: str, version: int, dry_run: DryRun = False) -> Shown:
     """Let a site run a version that was uploaded before: the way back."""
-    return _activated(api, site, version, f"version {version}", [])
+    return _activated(api, site, version, f"version {version}", [], dry_run=dry_run)
 
 
-def _activated(api: ApiClient, site: str, version: int, name: str, warnings: list[dict[str, Any]]) -> Shown:
-    active = api.post(f"sites/{site}/policies/{version}/publish")
+def _activated(
+    api: ApiClient, site: str, version: int, name: str, warnings: list[dict[str, Any]], *, dry_run: bool = False
+) -> Shown:
+    active = api.post(f"sites/{site}/policies/{version}/publish", dry_run=dry_run)
     active["warnings"] = warnings + active["warnings"]
     return Shown(
         data=active,
-        text=f"Site {site} shall run version {version} (generation {active['generation']}).",
+        text=tried(dry_run, f"Site {site} shall run version {version} (generation {active['generation']})."),
         warning=findings(active["warnings"], name),
     )
 

@@ -55,6 +55,11 @@ def problem(*, status: int, code: str, title: str, hint: str = "", **more: objec
 
 async def _control_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.ControlError)
+    return answer_to(error)
+
+
+def answer_to(error: errors.ControlError) -> JSONResponse:
+    """An error of ours as a problem document."""
     status = status_of(error)
     answer = problem(status=status, code=error.code, title=str(error), hint=error.hint, **error.details())
     if isinstance(error, errors.TooManyAttempts):

@@ -23,6 +23,7 @@ from control.nodes.service import NodeService
 from control.overview.service import FleetService
 from control.policies.board import PolicyBoard
 from control.policies.service import PolicyService
+from control.promises.service import KeptAnswers
 from control.sites.service import SiteService
 from control.studies.service import StudyService
 from control.sync.rpc import PushBatch
@@ -74,6 +75,7 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
         users,
         users.authenticator(),
         AccountService(database, sites, audit, clock),
+        KeptAnswers(database, clock),
         RequestBrake(each_second=200, burst=1000),
         FleetService(database, sites, nodes, policies, presence),
         StudyService(database, ages),

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from control.attempt import is_trial, note_commit
 from control.errors import SettingsError
 
 WRITES = "skerry_writes"
@@ -85,10 +86,17 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A unit of work that writes: committed when the block ends, rolled back when it raises or is cancelled."""
+        """A unit of work that writes: committed when the block ends, rolled back when it raises or is cancelled.
+
+        In a trial (`control.attempt`) it is rolled back in any case.
+        """
         async with self._writer or nullcontext(), _unit(self._writing()) as session:
             yield session
-            await _to_its_end(session.commit())
+            if is_trial():
+                await _to_its_end(session.flush())  # what the database would refuse is refused in a trial too
+            else:
+                note_commit()
+                await _to_its_end(session.commit())
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:

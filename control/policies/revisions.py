@@ -45,6 +45,8 @@ class Revision:
     """Set when this is what the site shall run."""
     answers: tuple[Answer, ...] = ()
     warnings: tuple[Finding, ...] = ()
+    etag: str = ""
+    """The state of the site's policies after the change; empty in lists."""
 
 
 LARGEST_LEAP = 1_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from control.auth import SiteAdmin, Viewer
 from control.errors import InvalidPolicy
@@ -30,6 +30,9 @@ async def yaml_document(request: Request) -> bytes:
 
 
 Version = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
+IfMatch = Annotated[
+    str | None, Header(max_length=1024, description="An ETag of these policies: another state is refused with 412.")
+]
 Document = Annotated[bytes, Depends(yaml_document)]
 
 
@@ -41,9 +44,18 @@ async def check_policy(_caller: Viewer, document: Document) -> CheckResult:
 
 @router.get("/sites/{site}/policies", operation_id="list_policies")
 async def list_policies(
-    _caller: Viewer, policies: Policies, site: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    _caller: Viewer,
+    policies: Policies,
+    site: str,
+    response: Response,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> Page[RevisionItem]:
-    """Versions of a site from the newest back, and what its nodes said of each."""
+    """Versions of a site from the newest back, and what its nodes said of each.
+
+    The ETag is the state of all of them: send it as If-Match to change only what you have seen.
+    """
+    response.headers["ETag"] = await policies.etag(site)  # before the list: a tag never is newer than what is shown
     before = int(read_cursor(cursor, int)[0]) if cursor else None
     found = await policies.page(site, before=before, limit=limit)
     more = write_cursor(found[-1].version) if len(found) == limit else None
@@ -51,9 +63,18 @@ async def list_policies(
 
 
 @router.post("/sites/{site}/policies", status_code=201, operation_id="upload_policy", openapi_extra=YAML_BODY)
-async def upload_policy(caller: SiteAdmin, policies: Policies, site: str, document: Document) -> RevisionItem:
+async def upload_policy(
+    caller: SiteAdmin,
+    policies: Policies,
+    site: str,
+    document: Document,
+    response: Response,
+    if_match: IfMatch = None,
+) -> RevisionItem:
     """Keep a document as the site's next version. It runs nowhere until it is published."""
-    return revision_item(await policies.upload(site, document, actor=caller.actor))
+    made = await policies.upload(site, document, actor=caller.actor, if_match=if_match)
+    response.headers["ETag"] = made.etag
+    return revision_item(made)
 
 
 @router.get("/sites/{site}/policies/{version}", operation_id="get_policy")
@@ -63,9 +84,18 @@ async def get_policy(_caller: Viewer, policies: Policies, site: str, version: Ve
 
 
 @router.post("/sites/{site}/policies/{version}/publish", operation_id="publish_policy")
-async def publish_policy(caller: SiteAdmin, policies: Policies, site: str, version: Version) -> RevisionItem:
+async def publish_policy(
+    caller: SiteAdmin,
+    policies: Policies,
+    site: str,
+    version: Version,
+    response: Response,
+    if_match: IfMatch = None,
+) -> RevisionItem:
     """Let the site run this version from now on; an older one than before is a way back.
 
     `warnings` name the attributes that the version before kept from the centre and this one shows.
     """
-    return revision_item(await policies.publish(site, version, actor=caller.actor))
+    active = await policies.publish(site, version, actor=caller.actor, if_match=if_match)
+    response.headers["ETag"] = active.etag
+    return revision_item(active)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control.attempt import is_trial
 from control.audit.chain import Summary
 from control.audit.service import AuditService
 from control.clock import Clock
@@ -18,6 +19,7 @@ from control.errors import InvalidPolicy, UnknownPolicyVersion
 from control.nodes.reports import NodeCaller, StatusReport
 from control.policies import repository
 from control.policies.board import Place, PolicyBoard
+from control.policies.etags import etag_of, expect
 from control.policies.models import PolicyActive, PolicyAnswer, PolicyRevision
 from control.policies.preview import Finding, check_document, reveals
 from control.policies.revisions import Answer, Bundle, Revision, is_news, next_place
@@ -46,18 +48,20 @@ class PolicyService:
         self._key = key
         self._clock = clock
 
-    async def upload(self, site_name: str, document: bytes, *, actor: str) -> Revision:
+    async def upload(self, site_name: str, document: bytes, *, actor: str, if_match: str | None = None) -> Revision:
         """Keep a document as the site's next version. It runs nowhere until it is published.
 
         Raises:
             UnknownSite
             InvalidPolicy: an edge would refuse it.
+            PolicyMoved: `if_match` names another state than the present one.
         """
         findings = await checked(document)
         digest = hashlib.sha256(document).digest()
         now = self._clock()
         async with self._database.transaction() as tx:
             site = await self._sites.require(tx, site_name, lock=True)
+            await expect(tx, site.id, if_match)
             version = await repository.next_version(tx, site.id)
             row = PolicyRevision(
                 site_id=site.id,
@@ -72,19 +76,21 @@ class PolicyService:
             await self._audit.record(
                 tx, actor=actor, action="policy.upload", object=f"policy:{site.name}/{version}", after=after
             )
-        return _revision(site.name, row, None, warnings=findings)
+            etag = await etag_of(tx, site.id)
+        return _revision(site.name, row, None, warnings=findings, etag=etag)
 
-    async def publish(self, site_name: str, version: int, *, actor: str) -> Revision:
+    async def publish(self, site_name: str, version: int, *, actor: str, if_match: str | None = None) -> Revision:
         """Let the site run this version from now on. An older one than before gets a higher generation.
 
         Publishing what is active already only offers it again to the nodes that rejected it. The warnings name
         what the centre newly sees.
 
         Raises:
-            UnknownSite, UnknownPolicyVersion
+            UnknownSite, UnknownPolicyVersion, PolicyMoved
         """
         async with self._database.transaction() as tx:
             site = await self._sites.require(tx, site_name, lock=True)
+            await expect(tx, site.id, if_match)
             row = await repository.revision(tx, site.id, version)
             if row is None:
                 raise UnknownPolicyVersion
@@ -96,12 +102,14 @@ class PolicyService:
                 await self._activate(tx, site, row, before, place, actor)
             else:
                 await repository.forget_rejections(tx, site.id, generation=place[0], version=place[1])
-        self._board.post({site.id: place})
-        self._board.wake(site.id)
+            etag = await etag_of(tx, site.id)
+        if not is_trial():
+            self._board.post({site.id: place})
+            self._board.wake(site.id)
         warnings: tuple[Finding, ...] = ()
         if old is not None and old.version != version:
             warnings = await asyncio.to_thread(reveals, old.document, row.document, before_version=old.version)
-        return _revision(site.name, row, place[0], warnings=warnings)
+        return _revision(site.name, row, place[0], warnings=warnings, etag=etag)
 
     async def _activate(
         self,
@@ -152,6 +160,15 @@ class PolicyService:
             )
             for row in rows
         ]
+
+    async def etag(self, site_name: str) -> str:
+        """The state of a site's policies, for If-Match.
+
+        Raises:
+            UnknownSite
+        """
+        async with self._database.snapshot() as session:
+            return await etag_of(session, (await self._sites.require(session, site_name)).id)
 
     async def document(self, site_name: str, version: int) -> bytes:
         """The text of one version.
@@ -273,6 +290,7 @@ def _revision(
     *,
     answers: Sequence[PolicyAnswer] = (),
     warnings: tuple[Finding, ...] = (),
+    etag: str = "",
 ) -> Revision:
     newest = {one.node_id: one for one in answers}  # the newest word comes last
     said = tuple(
@@ -294,4 +312,5 @@ def _revision(
         generation=generation,
         answers=said,
         warnings=warnings,
+        etag=etag,
     )
