@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import Literal
 
 from edge.steps import Transform
+from edge.window import Window
 
 TagValue = str | int | float | tuple[str, ...]
 """What a rule sees of an attribute: text, a whole number (IS, US, UL), a decimal (DS, FL, FD), or several texts."""
@@ -154,8 +155,12 @@ class DicomDestination:
     """How many may be open to it at the same time, when the studies that wait for it are as many."""
     tls: Tls | None = None
     """None speaks DICOM in the clear."""
+    decompress: bool = False
+    """Whether what the peer does not take as it is stored goes there decompressed, as far as we can."""
     transforms: tuple[Transform, ...] = ()
     """What is done, in order, to everything that is sent there; the stored original stays as it is."""
+    window: Window | None = None
+    """The hours in which it may be sent to; None is always."""
 
 
 DEFAULT_TEMPLATE = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
@@ -170,6 +175,7 @@ class FolderDestination:
     path: str
     template: str = DEFAULT_TEMPLATE
     transforms: tuple[Transform, ...] = ()
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +190,7 @@ class DicomWebDestination:
     ca: str = ""
     """Name of the file with the only authorities to be trusted; empty for those of the system."""
     transforms: tuple[Transform, ...] = ()
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +206,7 @@ class S3Destination:
     credentials: str = ""
     """Name of the file with the keys; empty for what the machine itself may do."""
     transforms: tuple[Transform, ...] = ()
+    window: Window | None = None
 
 
 Destination = DicomDestination | FolderDestination | DicomWebDestination | S3Destination

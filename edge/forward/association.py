@@ -19,6 +19,7 @@ from edge.forward.rendition import Rendition, unreadable
 from edge.forward.wrapping import Wrapping
 from edge.model import ClaimedDelivery
 from edge.steps import Transform
+from edge.transfer_syntaxes import DECODABLE, EXPLICIT
 from edge.upper_layer import command, pdu
 from edge.upper_layer.requesting import Granted, Offer
 
@@ -36,7 +37,10 @@ class Association:
         offered: frozenset[Offer],
         spool: Spool,
         transforms: Sequence[Transform] = (),
+        *,
+        decompress: bool = False,
     ) -> None:
+        self._decompress = decompress
         self._line, self._contexts, self._spool, self._transforms = line, granted.contexts, spool, transforms
         self._wrapping = Wrapping(granted.maximum_length)
         self._ids = frozenset(granted.contexts.values())
@@ -59,11 +63,13 @@ class Association:
         The buffer holds one parcel: prepare the next one after this one was sent.
         """
         offer = offer_of(delivery)
-        context_id = self._contexts.get(offer)
+        context_id, decompress = self._contexts.get(offer), False
+        if context_id is None and self._decompress and offer[1] in DECODABLE:
+            context_id, decompress = self._contexts.get((offer[0], EXPLICIT)), True
         if context_id is None:
             sop_class, syntax = (UID(part).name for part in offer)
             return Refused(reason=f"it does not accept {sop_class} in {syntax}")
-        return pack(self._spool, delivery, context_id, self._wrapping.buffer, self._transforms)
+        return pack(self._spool, delivery, context_id, self._wrapping.buffer, self._transforms, decompress=decompress)
 
     def has_room_for(self, parcel: Parcel) -> bool:
         """Whether it may be sent now. What failed before, and what is large, travels alone."""

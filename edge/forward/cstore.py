@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
+from itertools import chain
 
 import structlog
 
@@ -17,6 +18,7 @@ from edge.forward.opening import offerable
 from edge.forward.pool import Pool
 from edge.forward.work import Settling, Work
 from edge.model import ClaimedDelivery, DicomDestination
+from edge.transfer_syntaxes import DECODABLE, EXPLICIT
 from edge.upper_layer.requesting import MAX_CONTEXTS, Offer
 
 log = structlog.get_logger(__name__)
@@ -34,6 +36,7 @@ class CStoreForwarder:
     """Sends to one peer."""
 
     def __init__(self, destination: DicomDestination, spool: Spool, *, idle_seconds: float | None = None) -> None:
+        self._decompress = destination.decompress
         self._name, self._most = destination.name, destination.associations
         self._pool = Pool(destination, spool, IDLE_SECONDS if idle_seconds is None else idle_seconds)
         self._alone_until = 0.0
@@ -43,12 +46,19 @@ class CStoreForwarder:
         settling = Settling(settle)
         waiting = _offerable(deliveries, settling)
         while waiting and settling.raised is None:
-            offers = list(dict.fromkeys(offer_of(one) for one in waiting))[:MAX_CONTEXTS]
+            wanted = dict.fromkeys(offer_of(one) for one in waiting)
+            offers = list(dict.fromkeys(chain.from_iterable(map(self._ways, wanted))))[:MAX_CONTEXTS]
             fitting = set(offers)
             self._deliver([one for one in waiting if offer_of(one) in fitting], offers, settling)
             waiting = [one for one in waiting if offer_of(one) not in fitting]
         if settling.raised is not None:
             raise settling.raised
+
+    def _ways(self, offer: Offer) -> tuple[Offer, ...]:
+        """As what it can go; itself stands last, so that it is never proposed without the other."""
+        if self._decompress and offer[1] in DECODABLE:
+            return ((offer[0], EXPLICIT), offer)
+        return (offer,)
 
     def rest(self) -> None:
         """See `Forwarder.rest`."""

@@ -92,7 +92,9 @@ class Caller:
             line.close()
             raise
         line.idle_seconds = self._idle_seconds
-        return Association(line, granted, frozenset(offers), self._spool, self._peer.transforms)
+        return Association(
+            line, granted, frozenset(offers), self._spool, self._peer.transforms, decompress=self._peer.decompress
+        )
 
     def _secure(self, raw: socket.socket, answer_seconds: float) -> TlsWire | None:
         if self._tls is None:

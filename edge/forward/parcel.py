@@ -37,11 +37,13 @@ def pack(
     context_id: int,
     buffer: memoryview,
     transforms: Sequence[Transform] = (),
+    *,
+    decompress: bool = False,
 ) -> Parcel | Outcome:
     """Make an instance ready; an outcome when its file is not what was sealed, or a transform fails."""
     rendition = None
     try:
-        rendition = open_rendition(spool, delivery, transforms)
+        rendition = open_rendition(spool, delivery, transforms, decompress=decompress)
         length = rendition.readinto(buffer)
     except (EdgeError, OSError) as error:
         if rendition is not None:

@@ -26,7 +26,7 @@ from edge.forward.source import Source
 from edge.forward.splice import Readable, Splice, SpoolOrigin, deflated, inflated
 from edge.model import ClaimedDelivery
 from edge.steps import Transform
-from edge.transfer_syntaxes import DEFLATED
+from edge.transfer_syntaxes import DEFLATED, EXPLICIT
 from edge.transform.apply import apply, coding_of
 from edge.transform.failure import Impossible, TransformFailed
 
@@ -82,8 +82,12 @@ class Rendition(io.RawIOBase):
         super().close()
 
 
-def open_rendition(spool: Spool, delivery: ClaimedDelivery, transforms: Sequence[Transform] = ()) -> Rendition:
+def open_rendition(
+    spool: Spool, delivery: ClaimedDelivery, transforms: Sequence[Transform] = (), *, decompress: bool = False
+) -> Rendition:
     """The instance as it goes to a destination with these transforms; a context manager.
+
+    With `decompress` it is Explicit VR Little Endian, and must be stored in a syntax that `native.py` can decode.
 
     Raises:
         SpoolError: its file is not there or cannot be read.
@@ -92,10 +96,12 @@ def open_rendition(spool: Spool, delivery: ClaimedDelivery, transforms: Sequence
     """
     original: Readable = Source(spool.open_file(delivery.sealed), delivery.sealed)
     transforms = (*delivery.fix, *transforms)
+    if decompress:
+        original = _decompressed(original, delivery, spool)
     if not transforms:
-        return Rendition(original, delivery)
+        return _in_syntax(Rendition(original, delivery), decompress=decompress)
     try:
-        is_deflated = delivery.sealed.transfer_syntax_uid in DEFLATED
+        is_deflated = delivery.sealed.transfer_syntax_uid in DEFLATED and not decompress
         if is_deflated:
             original = inflated(original, spool.data_dir)
         coding = coding_of(delivery.sealed.transfer_syntax_uid)
@@ -108,13 +114,31 @@ def open_rendition(spool: Spool, delivery: ClaimedDelivery, transforms: Sequence
         if isinstance(error, Impossible):
             raise TransformFailed(f"transform `{transforms[0].name}`: {error}") from None
         raise
-    rendition = Rendition(spliced, delivery)
+    rendition = _in_syntax(Rendition(spliced, delivery), decompress=decompress)
     if result.sop_instance_uid is not None:
         rendition.sop_instance_uid = result.sop_instance_uid
     if result.study_instance_uid is not None:
         rendition.study_instance_uid = result.study_instance_uid
     if result.series_instance_uid is not None:
         rendition.series_instance_uid = result.series_instance_uid
+    return rendition
+
+
+def _decompressed(original: Readable, delivery: ClaimedDelivery, spool: Spool) -> Readable:
+    from edge.forward.native import native  # pydicom's decoders, for the few objects that a peer wants otherwise
+
+    try:
+        return native(original, delivery.sealed.transfer_syntax_uid, spool.data_dir)
+    except BaseException as error:
+        original.close()
+        if isinstance(error, Impossible):
+            raise TransformFailed(f"`syntax: decompress`: {error}") from None
+        raise
+
+
+def _in_syntax(rendition: Rendition, *, decompress: bool) -> Rendition:
+    if decompress:
+        rendition.transfer_syntax_uid = EXPLICIT
     return rendition
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from edge.key_template import faults_of
 from edge.model import Destination, DicomDestination, DicomWebDestination, FolderDestination, S3Destination, Tls
+from edge.policy.meaning_window import check_window, window_of
 from edge.policy.schema import DicomDestinationModel, FolderDestinationModel
 from edge.policy.schema_destinations import DicomWebDestinationModel, S3DestinationModel
 from edge.policy.schema_tls import TlsModel
@@ -28,15 +29,20 @@ def destination_of(model: Model) -> Destination:
                 calling_ae_title=model.calling_ae_title,
                 associations=model.associations,
                 tls=_tls(model.tls),
+                decompress=model.syntax == "decompress",
+                window=window_of(model.window),
             )
         case FolderDestinationModel():
-            return FolderDestination(name=model.name, path=model.path, template=model.template)
+            return FolderDestination(
+                name=model.name, path=model.path, template=model.template, window=window_of(model.window)
+            )
         case DicomWebDestinationModel():
             return DicomWebDestination(
                 name=model.name,
                 url=model.url.rstrip("/"),
                 credentials=model.credentials or "",
                 ca=model.ca or "",
+                window=window_of(model.window),
             )
         case S3DestinationModel():
             return S3Destination(
@@ -46,11 +52,13 @@ def destination_of(model: Model) -> Destination:
                 region=model.region or "",
                 key=model.key,
                 credentials=model.credentials or "",
+                window=window_of(model.window),
             )
 
 
 def check_destination(model: Model, error: SayAt, warn: SayAt) -> None:
     """Say what cannot be, and what is not wise."""
+    check_window(model.window, lambda message, hint: error("window", 1, message, hint))
     match model:
         case FolderDestinationModel():
             _check_template("template", model.template, error)

@@ -17,6 +17,7 @@ from edge.policy.schema_names import Name
 from edge.policy.schema_tls import TLS, TlsModel
 from edge.policy.schema_transforms import TransformModel, TransformNames
 from edge.policy.schema_waiting import WAIT, Waiting
+from edge.policy.schema_window import WINDOW, WindowModel
 from edge.vocabulary import ATTRIBUTES
 
 FORMAT = 1
@@ -64,7 +65,11 @@ class DicomDestinationModel(_Strict):
         default=2, ge=1, le=16, description="a number of associations at the same time, from 1 to 16"
     )
     tls: TlsModel | None = Field(default=None, description=TLS)
+    syntax: Literal["as_is", "decompress"] = Field(
+        default="as_is", description="`as_is` or `decompress`; `as_is` when left out"
+    )
     transforms: TransformNames = Field(default_factory=list)
+    window: WindowModel | None = Field(default=None, description=WINDOW)
 
 
 class FolderDestinationModel(_Strict):
@@ -75,6 +80,7 @@ class FolderDestinationModel(_Strict):
     path: str = Field(pattern=r"^/[^\x00]*$", max_length=4000, description="an absolute path, beginning with /")
     template: Template = DEFAULT_TEMPLATE
     transforms: TransformNames = Field(default_factory=list)
+    window: WindowModel | None = Field(default=None, description=WINDOW)
 
 
 class RouteModel(_Strict):
