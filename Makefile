@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo test soak fuzz bench check proto openapi lock clean
+.PHONY: help setup demo test soak fuzz bench check proto openapi api-fuzz lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ proto: setup ## regenerate proto/mesh/v1 from the .proto files
 
 openapi: setup ## write control/openapi.json anew from the routes
 	$(PY) -m control.openapi > control/openapi.json.new && mv control/openapi.json.new control/openapi.json
+
+api-fuzz: setup ## generated requests to a running control plane, every phase and check (a few minutes)
+	@SKERRY_SCHEMATHESIS_EXAMPLES=$${SKERRY_SCHEMATHESIS_EXAMPLES:-20} $(PY) -m pytest --timeout 900 tests/contract/test_the_api_keeps_its_document.py $(ARGS)
 
 lock: setup ## resolve the dependencies again, with hashes and without index addresses
 	@for extra in edge control tui dev; do uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +10,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from control import errors
@@ -76,11 +77,21 @@ async def _bad_request(_request: Request, error: Exception) -> JSONResponse:
     return problem(status=422, code="INVALID_REQUEST", title="The request cannot be understood.", errors=places)
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     answer = problem(status=error.status_code, code=HTTPStatus(error.status_code).name, title=str(error.detail))
     answer.headers.update(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = ", ".join(_methods_of(request))  # of all routes of this path, not of the first
     return answer
+
+
+def _methods_of(request: Request) -> Sequence[str]:
+    fitting: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.path_regex is not None and route.path_regex.match(request.scope["path"]):
+            fitting |= set(route.methods or ())
+    return sorted(fitting)
 
 
 async def _outage(_request: Request, error: Exception) -> JSONResponse:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from control.audit.export import COLUMNS, csv_line, row_of
 from control.audit.query import AuditQuery
@@ -17,6 +16,7 @@ from control.auth import Auditor
 from control.injection import provided
 from control.paging import DEFAULT_LIMIT, Cursor, Limit, Page, read_cursor, write_cursor
 from control.principals import Role
+from control.written import Moment
 
 router = APIRouter(tags=["audit"])
 EXPORT_PAGE = 1000
@@ -45,8 +45,8 @@ def _query(
     action: Text = None,
     object: Text = None,  # noqa: A002 - the word of the trail
     site: Text = None,
-    since: Annotated[AwareDatetime | None, Query(description="At this moment or later.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Before this moment.")] = None,
+    since: Annotated[Moment | None, Query(description="At this moment or later.")] = None,
+    until: Annotated[Moment | None, Query(description="Before this moment.")] = None,
 ) -> AuditQuery:
     """What is asked, narrowed to the sites whose trail the caller may read."""
     return AuditQuery(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
@@ -16,7 +16,11 @@ from control.policies.service import MAX_DOCUMENT_BYTES, PolicyService, preview
 router = APIRouter(tags=["policies"])
 Policies = Annotated[PolicyService, Depends(provided(PolicyService))]
 
-YAML_BODY = {"requestBody": {"required": True, "content": {"text/yaml": {"schema": {"type": "string"}}}}}
+
+def yaml_body(*, required: bool) -> dict[str, Any]:
+    """What the documentation says of a body that is a policy. To check, anything will do: it is what is checked."""
+    schema = {"type": "object"} if required else {}
+    return {"requestBody": {"required": required, "content": {"text/yaml": {"schema": schema}}}}
 
 
 async def yaml_document(request: Request) -> bytes:
@@ -36,7 +40,7 @@ IfMatch = Annotated[
 Document = Annotated[bytes, Depends(yaml_document)]
 
 
-@router.post("/policies/check", operation_id="check_policy", openapi_extra=YAML_BODY)
+@router.post("/policies/check", operation_id="check_policy", openapi_extra=yaml_body(required=False))
 async def check_policy(_caller: Viewer, document: Document) -> CheckResult:
     """Say what an edge would say of this document. Keeps nothing."""
     return CheckResult(diagnostics=[FindingItem.model_validate(one) for one in await preview(document)])
@@ -62,7 +66,9 @@ async def list_policies(
     return Page(items=[revision_item(one) for one in found], next_cursor=more)
 
 
-@router.post("/sites/{site}/policies", status_code=201, operation_id="upload_policy", openapi_extra=YAML_BODY)
+@router.post(
+    "/sites/{site}/policies", status_code=201, operation_id="upload_policy", openapi_extra=yaml_body(required=True)
+)
 async def upload_policy(
     caller: SiteAdmin,
     policies: Policies,

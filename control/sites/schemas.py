@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from control.names import NAME
 
 
 class NewSite(BaseModel):
@@ -12,7 +15,7 @@ class NewSite(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str
+    name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
 
 
 class SiteItem(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -17,6 +17,7 @@ from control.studies.query import StudyPlace, StudyQuery, text_words
 from control.studies.receptions import ReceptionPlace, ReceptionQuery
 from control.studies.schemas import ReceptionPage, StudyPage, StudyTrace
 from control.studies.service import StudyService
+from control.written import Day
 
 router = APIRouter(tags=["studies"])
 Studies = Annotated[StudyService, Depends(provided(StudyService))]
@@ -39,8 +40,8 @@ async def search_studies(
     patient_id: Beginning = None,
     accession_number: Beginning = None,
     modality: Annotated[str | None, Query(max_length=16, pattern=WITHOUT_NUL)] = None,
-    study_date_from: date | None = None,
-    study_date_to: date | None = None,
+    study_date_from: Day | None = None,
+    study_date_to: Day | None = None,
     site: Annotated[str | None, Query(max_length=63, pattern=WITHOUT_NUL)] = None,
     state: Progress | None = None,
     study_instance_uid: Uid = None,

@@ -22,7 +22,6 @@ from control.users import repository, secrets
 from control.users.models import LoginSession, User
 from control.users.service import check_grants
 
-MIN_PASSWORD_CHARACTERS = 12
 SESSION_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 
@@ -55,7 +54,7 @@ def checked_password(password: str) -> str:
     Raises:
         InvalidPassword
     """
-    if not MIN_PASSWORD_CHARACTERS <= len(password) <= secrets.MAX_PASSWORD_CHARACTERS:
+    if not secrets.MIN_PASSWORD_CHARACTERS <= len(password) <= secrets.MAX_PASSWORD_CHARACTERS:
         raise InvalidPassword
     return password
 

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
+from control.names import NAME
 from control.principals import Grant, Role
+from control.users.secrets import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS
+
+Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+Password = Annotated[str, Field(min_length=MIN_PASSWORD_CHARACTERS, max_length=MAX_PASSWORD_CHARACTERS)]
+
+
+def _admin_everywhere(place: str) -> JsonDict:
+    """In the documentation: whoever is an admin is one everywhere."""
+    at_sites: JsonDict = {"role": {"const": "admin"}, place: {"not": {"type": "null"}}}
+    return {"not": {"properties": at_sites, "required": ["role", place]}}
 
 
 class Credentials(BaseModel):
@@ -21,10 +34,10 @@ class Credentials(BaseModel):
 class GrantItem(BaseModel):
     """A role at a site; no site: everywhere."""
 
-    model_config = ConfigDict(from_attributes=True, extra="forbid")
+    model_config = ConfigDict(from_attributes=True, extra="forbid", json_schema_extra=_admin_everywhere("site"))
 
     role: Role
-    site: str | None = Field(default=None, min_length=1, max_length=63)
+    site: Name | None = None
 
     def grant(self) -> Grant:
         """As a value."""
@@ -45,11 +58,11 @@ class Me(BaseModel):
 class NewKey(BaseModel):
     """An API key to make. Without sites it counts everywhere; `days: null` makes one that never ends."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_admin_everywhere("sites"))
 
-    name: str
+    name: Name
     role: Role
-    sites: list[str] | None = Field(default=None, min_length=1, max_length=1000)
+    sites: list[Name] | None = Field(default=None, min_length=1, max_length=1000)
     days: int | None = Field(default=365, ge=1, le=3650)
 
 
@@ -79,8 +92,8 @@ class NewUser(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str
-    password: str
+    name: Name
+    password: Password
     grants: list[GrantItem] = Field(default_factory=list, max_length=1000)
 
 
@@ -100,7 +113,7 @@ class NewPassword(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    password: str
+    password: Password
 
 
 class PasswordChange(BaseModel):
@@ -109,7 +122,7 @@ class PasswordChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     old: str
-    new: str
+    new: Password
 
 
 class SessionItem(BaseModel):

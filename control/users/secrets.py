@@ -11,6 +11,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 KEY = re.compile(r"skry_([0-9a-f]{12})_([0-9a-f]{64})", re.ASCII)
+MIN_PASSWORD_CHARACTERS = 12
 MAX_PASSWORD_CHARACTERS = 1024
 
 _HASHER = PasswordHash((Argon2Hasher(),))
