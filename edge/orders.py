@@ -13,6 +13,7 @@ from typing import Any
 from edge.model import Destination, DicomDestination, DicomWebDestination, FolderDestination, S3Destination, Tls
 from edge.run_dir import RunDir
 from edge.steps import transform_of
+from edge.window import Window
 
 FILE = "orders.json"
 LOOK_SECONDS = 0.5
@@ -70,5 +71,7 @@ def _destination(values: dict[str, Any]) -> Destination:
     transforms = tuple(map(transform_of, values.pop("transforms", ())))
     if values.get("tls"):
         values["tls"] = Tls(**values["tls"])
+    if values.get("window"):
+        values["window"] = Window(**{**values["window"], "days": tuple(values["window"]["days"])})
     values.update({key: tuple(value) for key, value in values.items() if isinstance(value, list)})
     return _KINDS[values.pop("kind")](**values, transforms=transforms)

@@ -38,22 +38,30 @@ class Turns:
 
 
 def claim_due(
-    connection: apsw.Connection, turns: Turns, *, destination: str, limit: int, now: int, lease_until: int
+    connection: apsw.Connection,
+    turns: Turns,
+    *,
+    destination: str,
+    limit: int,
+    now: int,
+    lease_until: int,
+    least: Priority = Priority.BULK,
 ) -> list[ClaimedDelivery]:
     """Claim up to `limit` deliveries in the order in which they are to be sent, inside the caller's transaction.
 
-    They are of one priority, but for those whose turn has come by their age. These go first and count as urgent this
-    time: a lane that is overtaken again and again would never come to them.
+    Nothing less urgent than `least` is claimed. They are of one priority, but for those whose turn has come by
+    their age. These go first and count as urgent this time: a lane that is overtaken again and again would never
+    come to them.
     """
     asked = {"destination": destination, "now": now, "lease_until": lease_until}
-    earned = turns.earned(destination, limit)
-    usual = run(connection, "claim", limit=limit - earned, **asked)
+    earned = turns.earned(destination, limit) if least is Priority.BULK else 0
+    usual = run(connection, "claim", limit=limit - earned, least=least, **asked)
     aged = run(connection, "claim_oldest", limit=earned, **asked) if earned else []
-    least = max((row["priority"] for row in usual), default=Priority.STAT)
+    lowest = max((row["priority"] for row in usual), default=Priority.STAT)
     (waits,) = run(connection, "least_urgent", destination=destination)
-    others_wait = waits["priority"] is not None and waits["priority"] > least
+    others_wait = waits["priority"] is not None and waits["priority"] > lowest
     turns.taken(destination, len(usual), len(aged), others_wait=others_wait)
-    passed_over = {row["id"] for row in aged if row["priority"] > least}
+    passed_over = {row["id"] for row in aged if row["priority"] > lowest}
     claimed = rows.claimed(run(connection, "claimed", ids=json.dumps([row["id"] for row in (*usual, *aged)])))
     first = [replace(one, priority=Priority.STAT) for one in claimed if one.delivery_id in passed_over]
     return first + [one for one in claimed if one.delivery_id not in passed_over]

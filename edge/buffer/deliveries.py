@@ -72,8 +72,11 @@ class Deliveries:
         """What a dead process was sending there is due again; only for who now sends there alone. How many."""
         return self._expire(END_OF_TIME, destination)
 
-    def claim(self, destination: str, limit: int) -> list[ClaimedDelivery]:
-        """The next due deliveries of a destination in their order, each under a lease that expires by itself."""
+    def claim(self, destination: str, limit: int, *, least: Priority = Priority.BULK) -> list[ClaimedDelivery]:
+        """The next due deliveries of a destination in their order, each under a lease that expires by itself.
+
+        Those of a lower priority than `least` stay where they are.
+        """
         now = self.clock.now()
         moment = to_microseconds(now)
         absurd = moment + ABSURD
@@ -85,7 +88,13 @@ class Deliveries:
             run(connection, "elapse_backoff", destination=destination, now=moment, absurd=absurd)
             until = to_microseconds(now + LEASE)
             return claims.claim_due(
-                connection, self._turns, destination=destination, limit=limit, now=moment, lease_until=until
+                connection,
+                self._turns,
+                destination=destination,
+                limit=limit,
+                now=moment,
+                lease_until=until,
+                least=least,
             )
 
         return self._writer.write(claim_due)

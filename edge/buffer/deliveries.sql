@@ -15,7 +15,7 @@ WHERE destination = :destination AND state = 'retry_wait' AND (not_before <= :no
 -- claim: the oldest of the most urgent due deliveries of one destination, under a lease; what failed before goes behind
 -- what is new. Only of one priority, so that nothing less urgent is sent beside it over another association.
 UPDATE delivery SET state = 'sending', attempts = attempts + 1, lease_until = :lease_until, changed_at = :now
-WHERE id IN (SELECT id FROM delivery WHERE destination = :destination AND state = 'due'
+WHERE id IN (SELECT id FROM delivery WHERE destination = :destination AND state = 'due' AND priority <= :least
                AND priority = (SELECT min(priority) FROM delivery WHERE destination = :destination AND state = 'due')
              ORDER BY attempts, id LIMIT :limit)
 RETURNING id, priority;

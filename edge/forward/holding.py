@@ -58,13 +58,13 @@ class Holding:
         self._waits: Priority | None = None
         """The highest priority that was seen to wait since the claim."""
 
-    def claim(self, limit: int) -> list[ClaimedDelivery]:
+    def claim(self, limit: int, *, least: Priority = Priority.BULK) -> list[ClaimedDelivery]:
         """Hold the next deliveries, after another try to write down what is owed; none while too much is."""
         self.pay_what_can_be_paid()
         self._seen, self._looked, self._waits = self._buffer.work_so_far(), self._buffer.clock.monotonic(), None
         if len(self._owed) > UNRECORDED_LIMIT:
             return []  # who goes on sending what it cannot write down sends it all again
-        claimed = self._buffer.claim(self._name, limit)
+        claimed = self._buffer.claim(self._name, limit, least=least)
         self._held = {one.delivery_id: one for one in claimed}
         self._renewed = self._buffer.clock.monotonic()
         return claimed

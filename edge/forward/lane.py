@@ -15,7 +15,8 @@ from edge.forward.base import Accepted, DestinationDown, Forwarder, Outcome, Try
 from edge.forward.holding import RENEW_SECONDS, Holding, Unrecorded
 from edge.forward.retry import Backoff
 from edge.health import DESTINATION_DOWN, HealthBoard
-from edge.model import ClaimedDelivery
+from edge.model import ClaimedDelivery, Priority
+from edge.window import Window, is_open, said
 
 log = structlog.get_logger(__name__)
 LOOK_AGAIN_SECONDS = 1.0
@@ -34,8 +35,10 @@ class Lane:
         backoff: Backoff,
         batch: int,
         *,
+        window: Window | None = None,
         renew_seconds: float = RENEW_SECONDS,
     ) -> None:
+        """`window`: the hours in which it may send; None is always."""
         self.name = name
         self._forwarder, self._buffer, self._health, self._backoff = forwarder, buffer, health, backoff
         self._batch, self._clock = batch, buffer.clock
@@ -44,6 +47,9 @@ class Lane:
         self._voice = threading.Lock()
         self._failures = 0
         self._down_since: datetime | None = None
+        self._window = window
+        self._hours: str | None = None
+        """What people were told of the hours last; empty while it is open."""
         self._thread = threading.Thread(target=self._run, name=f"lane-{name}", daemon=True)
 
     def start(self) -> None:
@@ -88,7 +94,8 @@ class Lane:
         self._forwarder.close()
 
     def _round(self) -> bool:
-        claimed = self._holding.claim(self._batch)
+        least = self._least()
+        claimed = self._holding.claim(self._batch, least=least) if least is not None else []
         if not claimed:
             return False
         try:
@@ -117,8 +124,32 @@ class Lane:
         self._holding.settle(delivery, outcome)
         if self._stopping.is_set():
             raise _Stopping
-        if self._holding.is_overtaken():
+        if self._holding.is_overtaken() or self._closed_meanwhile():
             raise _Overtaken(answered_well=isinstance(outcome, Accepted))
+
+    def _least(self) -> Priority | None:
+        """The lowest priority that may go now; None when nothing may."""
+        if self._window is None:
+            return Priority.BULK
+        if is_open(self._window, self._clock.now()):
+            self._tell_hours("")
+            return Priority.BULK
+        self._tell_hours(said(self._window, self._clock.now()))
+        passes = self._window.stat_passes and self._buffer.most_urgent(self.name) is Priority.STAT
+        return Priority.STAT if passes else None
+
+    def _closed_meanwhile(self) -> bool:
+        """Whether what would be sent next must wait for another opening."""
+        ahead = self._holding.oldest()
+        if self._window is None or ahead is None or is_open(self._window, self._clock.now()):
+            return False
+        return not (self._window.stat_passes and ahead.priority is Priority.STAT)
+
+    def _tell_hours(self, words: str) -> None:
+        if words != self._hours:
+            self._hours = words
+            log.info("destination.hours", destination=self.name, hours=words or "open")
+            self._note(words or "up")
 
     def _blame_the_oldest(self) -> None:
         """Whichever broke us stands first among the unsettled; it waits its turn, and the others go on without it."""

@@ -88,6 +88,7 @@ class Lanes:
             self._health,
             Backoff(cap=self._settings.retry_cap_seconds),
             self._settings.lane_batch,
+            window=destination.window,
         )
         lane.start()
         return lane

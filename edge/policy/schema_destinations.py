@@ -9,6 +9,7 @@ from pydantic import Field
 from edge.model import DEFAULT_TEMPLATE
 from edge.policy.schema_names import Name, Strict
 from edge.policy.schema_transforms import TransformNames
+from edge.policy.schema_window import WINDOW, WindowModel
 
 KINDS = "`dicom`, `folder`, `dicomweb` or `s3`"
 
@@ -44,6 +45,7 @@ class DicomWebDestinationModel(Strict):
     credentials: FileName = None
     ca: FileName = None
     transforms: TransformNames = Field(default_factory=list)
+    window: WindowModel | None = Field(default=None, description=WINDOW)
 
 
 class S3DestinationModel(Strict):
@@ -67,3 +69,4 @@ class S3DestinationModel(Strict):
     key: Template = DEFAULT_TEMPLATE
     credentials: FileName = None
     transforms: TransformNames = Field(default_factory=list)
+    window: WindowModel | None = Field(default=None, description=WINDOW)

@@ -30,6 +30,7 @@ from edge.policy.schema_transforms import (
     TransformModel,
 )
 from edge.policy.schema_waiting import WaitModel
+from edge.policy.schema_window import WindowModel
 from edge.policy.wording import nearest
 from edge.policy.yaml_text import Mapping, Node, Scalar, Sequence
 
@@ -49,6 +50,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "s3": S3DestinationModel,
     "destinations.dicom": DicomDestinationModel,
     "destinations.tls": TlsModel,
+    "destinations.window": WindowModel,
     "routes": RouteModel,
     "routes.wait": WaitModel,
     "retention": RetentionModel,

@@ -189,9 +189,9 @@ def test_what_is_no_more_urgent_does_not_disturb_a_batch(buffer: Buffer, monkeyp
     claims = []
     real = buffer.claim
 
-    def counted(name: str, limit: int) -> list[ClaimedDelivery]:
+    def counted(name: str, limit: int, *, least: Priority) -> list[ClaimedDelivery]:
         claims.append(limit)
-        return real(name, limit)
+        return real(name, limit, least=least)
 
     monkeypatch.setattr(buffer, "claim", counted)
 

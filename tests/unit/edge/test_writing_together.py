@@ -147,7 +147,7 @@ def test_the_states_in_the_queries_are_those_of_the_table() -> None:
 @pytest.mark.parametrize("query", ["anything_due", "elapse_backoff", "claim", "expire_leases"])
 def test_looking_for_work_never_reads_what_is_done(buffer: Buffer, tmp_path: Path, query: str) -> None:
     connection = apsw.Connection(str(tmp_path / "edge.db"))
-    values = dict.fromkeys(("destination", "now", "absurd", "limit", "lease_until", "until"), 1)
+    values = dict.fromkeys(("destination", "now", "absurd", "limit", "lease_until", "until", "least"), 1)
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {load_queries('deliveries.sql')[query]}", values)]
     assert not [step for step in plan if step.startswith("SCAN delivery") and "USING" not in step], plan
     connection.close()
