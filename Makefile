@@ -48,7 +48,7 @@ proto: setup ## regenerate proto/mesh/v1 from the .proto files
 	  || { echo "generated code is stale: run make proto"; exit 1; }; done; rm -r $(OUT); fi
 
 openapi: setup ## write control/openapi.json anew from the routes
-	$(PY) -m control.openapi > control/openapi.json.new && mv control/openapi.json.new control/openapi.json
+	$(PY) -m control.openapi_file > control/openapi.json.new && mv control/openapi.json.new control/openapi.json
 
 api-fuzz: setup ## generated requests to a running control plane, every phase and check (a few minutes)
 	@SKERRY_SCHEMATHESIS_EXAMPLES=$${SKERRY_SCHEMATHESIS_EXAMPLES:-20} $(PY) -m pytest --timeout 900 tests/contract/test_the_api_keeps_its_document.py $(ARGS)

@@ -1,12 +1,10 @@
 """The OpenAPI document: what FastAPI derives from the routes, and what all of them promise together.
 
-`make openapi` writes it to control/openapi.json. A test compares the two, so that nobody changes the API by accident.
+`make openapi` writes it to control/openapi.json (`openapi_file.py`).
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,15 +93,3 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
         for method in METHODS:
             if method in item:
                 yield path, method, item[method]
-
-
-def text() -> str:
-    """The document as it is committed."""
-    from control.app import create_app
-    from control.injection import Provisions
-
-    return json.dumps(create_app(Provisions()).openapi(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(text())

@@ -20,9 +20,10 @@ from control.nodes.reports import NodeCaller, StatusReport
 from control.policies import repository
 from control.policies.board import Place, PolicyBoard
 from control.policies.etags import etag_of, expect
+from control.policies.facts import revision_facts
 from control.policies.models import PolicyActive, PolicyAnswer, PolicyRevision
 from control.policies.preview import Finding, check_document, reveals
-from control.policies.revisions import Answer, Bundle, Revision, is_news, next_place
+from control.policies.revisions import Bundle, Revision, is_news, next_place
 from control.sites.service import SiteFacts, SiteService
 from mesh.signing import policy_payload
 
@@ -77,7 +78,7 @@ class PolicyService:
                 tx, actor=actor, action="policy.upload", object=f"policy:{site.name}/{version}", after=after
             )
             etag = await etag_of(tx, site.id)
-        return _revision(site.name, row, None, warnings=findings, etag=etag)
+        return revision_facts(site.name, row, None, warnings=findings, etag=etag)
 
     async def publish(self, site_name: str, version: int, *, actor: str, if_match: str | None = None) -> Revision:
         """Let the site run this version from now on. An older one than before gets a higher generation.
@@ -109,7 +110,7 @@ class PolicyService:
         warnings: tuple[Finding, ...] = ()
         if old is not None and old.version != version:
             warnings = await asyncio.to_thread(reveals, old.document, row.document, before_version=old.version)
-        return _revision(site.name, row, place[0], warnings=warnings, etag=etag)
+        return revision_facts(site.name, row, place[0], warnings=warnings, etag=etag)
 
     async def _activate(
         self,
@@ -152,7 +153,7 @@ class PolicyService:
             rows = await repository.revisions_before(session, site.id, before=before, limit=limit)
             said = await repository.answers_of(session, site.id, [row.version for row in rows])
         return [
-            _revision(
+            revision_facts(
                 site.name,
                 row,
                 active.generation if active is not None and active.version == row.version else None,
@@ -281,36 +282,3 @@ async def checked(document: bytes) -> tuple[Finding, ...]:
 async def preview(document: bytes) -> tuple[Finding, ...]:
     """Everything that is wrong or odd in a document, found without blocking the event loop."""
     return tuple(await asyncio.to_thread(check_document, document))
-
-
-def _revision(
-    site: str,
-    row: PolicyRevision,
-    generation: int | None,
-    *,
-    answers: Sequence[PolicyAnswer] = (),
-    warnings: tuple[Finding, ...] = (),
-    etag: str = "",
-) -> Revision:
-    newest = {one.node_id: one for one in answers}  # the newest word comes last
-    said = tuple(
-        Answer(
-            node_id=one.node_id,
-            generation=one.generation,
-            state=one.state,
-            error=one.error,
-            answered_at=one.answered_at,
-        )
-        for one in newest.values()
-    )
-    return Revision(
-        site=site,
-        version=row.version,
-        sha256=row.sha256,
-        created_at=row.created_at,
-        created_by=row.created_by,
-        generation=generation,
-        answers=said,
-        warnings=warnings,
-        etag=etag,
-    )

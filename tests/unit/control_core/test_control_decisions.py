@@ -102,6 +102,7 @@ def chain(length: int) -> list[AuditEntry]:
             before=None,
             after={"name": f"{number}"},
             previous_hash=entries[-1].hash if entries else GENESIS,
+            site=f"{number}",
         )
         entries.append(replace(entry, hash=hash_of(entry)))
     return entries
@@ -115,6 +116,8 @@ TAMPER = (
     {"before": {"name": "x"}},
     {"after": None},
     {"hash": "0" * 64},
+    {"site": "elsewhere"},
+    {"site": None},
 )
 
 
@@ -141,6 +144,8 @@ def all_errors() -> list[type[ControlError]]:
 
 ARGUMENTS: dict[type[ControlError], dict[str, Any]] = {
     TooManyAttempts: {"retry_after": 3},
+    errors.TooManyRequests: {"retry_after": 3},
+    errors.PolicyMoved: {"etag": '"2-1.1"'},
     errors.InvalidEvent: {"sequence": 7, "why": "no UID"},
 }
 
