@@ -22,6 +22,7 @@ from control.nodes.clones import hear
 from control.nodes.contacts import Contacts
 from control.nodes.models import Node, NodeReport
 from control.nodes.reports import Condition, NodeCaller, NodeFacts, PolicyPlace, StatusReport
+from control.principals import Scope, within
 from control.sites.service import SiteFacts, SiteService
 
 log = structlog.get_logger(__name__)
@@ -155,7 +156,7 @@ class NodeService:
             action="node.renew",
             object=f"node:{caller.node_id}",
             before=before,
-            after={"key_fingerprint": key_fingerprint},
+            after={"site": caller.site, "key_fingerprint": key_fingerprint},
         )
 
     async def revoke(self, node_id: str, *, actor: str) -> NodeFacts:
@@ -168,6 +169,8 @@ class NodeService:
             node = await repository.by_id(tx, node_id, lock=True) if is_name(node_id) else None
             if node is None:
                 raise UnknownNode
+            site = (await self._sites.names(tx, only=node.site_id))[node.site_id]
+            report = await repository.report_of(tx, node_id)
             if node.revoked_at is None:
                 node.revoked_at = self._clock()
                 await tx.flush()
@@ -177,10 +180,11 @@ class NodeService:
                     action="node.revoke",
                     object=f"node:{node_id}",
                     before={"revoked": False},
-                    after={"revoked": True, "name": node.name},
+                    after={"revoked": True, "name": node.name, "site": site},
                 )
+            facts = node_facts(node, report, site=site)
         self._contacts.forget(node_id)
-        return await self.get(node_id)
+        return facts
 
     async def get(self, node_id: str) -> NodeFacts:
         """One node.
@@ -195,16 +199,18 @@ class NodeService:
             names = await self._sites.names(session, only=found[0].site_id)
         return node_facts(*found, site=names[found[0].site_id])
 
-    async def page(self, *, site: str | None, after: str, limit: int) -> Sequence[NodeFacts]:
-        """Nodes by id, behind `after`; those of one site when it is named.
+    async def page(self, *, site: str | None, after: str, limit: int, scope: Scope = None) -> Sequence[NodeFacts]:
+        """Nodes of the sites in the scope by id, behind `after`; those of one site when it is named.
 
         Raises:
             UnknownSite
         """
         async with self._database.snapshot() as session:
-            wanted = [(await self._sites.require(session, site)).id] if site is not None else None
-            found = await repository.after_id(session, site_ids=wanted, after=after, limit=limit)
             names = await self._sites.names(session)
+            wanted = [key for key, name in names.items() if within(scope, name)] if scope is not None else None
+            if site is not None:
+                wanted = [(await self._sites.require(session, site, scope=scope)).id]
+            found = await repository.after_id(session, site_ids=wanted, after=after, limit=limit)
         return [node_facts(node, report, site=names[node.site_id]) for node, report in found]
 
     async def of_sites(self, session: AsyncSession, sites: Sequence[SiteFacts]) -> Sequence[NodeFacts]:
