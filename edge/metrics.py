@@ -84,6 +84,13 @@ DESTINATION_UP = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livemostrecent",
 )
+MEMBER_UP = Gauge(
+    "skerry_edge_member_up",
+    "1 while a group's last contact with this member went well.",
+    ["destination", "member"],
+    registry=REGISTRY,
+    multiprocess_mode="livemostrecent",
+)
 
 
 def _of_core(name: str, text: str) -> Gauge:

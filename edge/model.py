@@ -209,7 +209,22 @@ class S3Destination:
     window: Window | None = None
 
 
-Destination = DicomDestination | FolderDestination | DicomWebDestination | S3Destination
+Member = DicomDestination | FolderDestination | DicomWebDestination | S3Destination
+"""A destination that may be one of a group."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupDestination:
+    """Several destinations that stand for each other: one of them gets each instance."""
+
+    name: str
+    how: Literal["failover", "balance"]
+    """The first that is well, in their order; or spread by study over those that are well."""
+    members: tuple[Member, ...]
+    window: Window | None = None
+
+
+Destination = Member | GroupDestination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

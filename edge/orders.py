@@ -10,19 +10,29 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge.model import Destination, DicomDestination, DicomWebDestination, FolderDestination, S3Destination, Tls
+from edge.model import (
+    Destination,
+    DicomDestination,
+    DicomWebDestination,
+    FolderDestination,
+    GroupDestination,
+    Member,
+    S3Destination,
+    Tls,
+)
 from edge.run_dir import RunDir
 from edge.steps import transform_of
 from edge.window import Window
 
 FILE = "orders.json"
 LOOK_SECONDS = 0.5
-_KINDS: Mapping[str, type[Destination]] = {
+_KINDS: Mapping[str, type[Member]] = {
     "dicom": DicomDestination,
     "folder": FolderDestination,
     "dicomweb": DicomWebDestination,
     "s3": S3Destination,
 }
+_GROUP = "group"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +50,14 @@ class Orders:
 
 def publish(run_dir: RunDir, orders: Orders) -> None:
     """Tell the other processes."""
-    named = {kind: name for name, kind in _KINDS.items()}
-    destinations = [{"kind": named[type(one)], **asdict(one)} for one in orders.destinations]
+    destinations = [_written(one) for one in orders.destinations]
     run_dir.write(FILE, {"policy": orders.policy, "destinations": destinations})
+
+
+def _written(one: Destination) -> dict[str, Any]:
+    if isinstance(one, GroupDestination):
+        return {"kind": _GROUP, **asdict(one), "members": [_written(member) for member in one.members]}
+    return {"kind": next(name for name, kind in _KINDS.items() if kind is type(one)), **asdict(one)}
 
 
 class OrdersWatch:
@@ -68,10 +83,24 @@ def _orders(document: Any) -> Orders | None:
 
 
 def _destination(values: dict[str, Any]) -> Destination:
+    if values["kind"] != _GROUP:
+        return _member(values)
+    return GroupDestination(
+        name=values["name"],
+        how=values["how"],
+        members=tuple(map(_member, values["members"])),
+        window=_window(values["window"]),
+    )
+
+
+def _member(values: dict[str, Any]) -> Member:
     transforms = tuple(map(transform_of, values.pop("transforms", ())))
+    window = _window(values.pop("window", None))
     if values.get("tls"):
         values["tls"] = Tls(**values["tls"])
-    if values.get("window"):
-        values["window"] = Window(**{**values["window"], "days": tuple(values["window"]["days"])})
     values.update({key: tuple(value) for key, value in values.items() if isinstance(value, list)})
-    return _KINDS[values.pop("kind")](**values, transforms=transforms)
+    return _KINDS[values.pop("kind")](**values, transforms=transforms, window=window)
+
+
+def _window(values: dict[str, Any] | None) -> Window | None:
+    return Window(**{**values, "days": tuple(values["days"])}) if values else None

@@ -11,13 +11,24 @@ from edge.forward.base import Forwarder
 from edge.forward.credentials import Credentials
 from edge.forward.cstore import CStoreForwarder
 from edge.forward.folder import FolderForwarder
+from edge.forward.group import GroupForwarder
 from edge.forward.in_their_name import InTheirName
-from edge.model import Destination, DicomDestination, DicomWebDestination, FolderDestination, S3Destination
+from edge.model import (
+    Destination,
+    DicomDestination,
+    DicomWebDestination,
+    FolderDestination,
+    GroupDestination,
+    S3Destination,
+)
 
 
 def forwarder_for(destination: Destination, spool: Spool, data_dir: Path) -> Forwarder:
     """The forwarder of this destination. A library that few nodes need is loaded by those that do."""
     match destination:
+        case GroupDestination():
+            members = {one.name: forwarder_for(one, spool, data_dir) for one in destination.members}
+            return GroupForwarder(destination, members)
         case DicomDestination(calling_ae_title=model.SOURCE):
             return InTheirName(lambda name: CStoreForwarder(replace(destination, calling_ae_title=name), spool))
         case DicomDestination():

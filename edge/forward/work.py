@@ -67,3 +67,7 @@ class Settling:
             self._settle(delivery, outcome)
         except Exception as error:
             self.raised = self.raised or error
+
+    def fail(self, error: Exception) -> None:
+        """Something else went wrong; nothing more is sent."""
+        self.raised = self.raised or error

@@ -8,16 +8,19 @@ from functools import partial
 from typing import Literal
 
 from edge.errors import Diagnostic
-from edge.model import Priority
+from edge.model import Destination, Priority
 from edge.policy.cel import Condition, DoesNotCompile, compile_condition
 from edge.policy.meaning_destinations import check_destination, destination_of
+from edge.policy.meaning_groups import group_of
 from edge.policy.meaning_retention import retention_of
 from edge.policy.meaning_routes import check_routes
 from edge.policy.meaning_transforms import Transforms
 from edge.policy.meaning_waiting import wait_of, warn_useless_waits
+from edge.policy.meaning_window import check_window
 from edge.policy.model import DEFAULT_SHARE, Policy, Privacy, Route
 from edge.policy.place import place_in_file
 from edge.policy.schema import PolicyModel, PrivacyModel, RouteModel
+from edge.policy.schema_groups import GroupModel
 from edge.policy.wording import explain, nearest
 from edge.policy.yaml_text import Mapping, Node, Scalar, Sequence
 from edge.vocabulary import ATTRIBUTES
@@ -42,15 +45,13 @@ class Meaning:
         check_routes(routes, len(self._model.destinations), self._error, self._warn)
         warn_useless_waits(routes, _Report(self))
         for index, model in enumerate(self._model.destinations):
-            check_destination(
-                model, partial(self._say_inside, "error", index), partial(self._say_inside, "warning", index)
-            )
+            error, warn = partial(self._say_inside, "error", index), partial(self._say_inside, "warning", index)
+            check_window(model.window, partial(error, "window", 1))
+            if not isinstance(model, GroupModel):
+                check_destination(model, error, warn)
         transforms = Transforms(self._model.transforms, _Report(self))
         self._unique("transforms", [t.name for t in self._model.transforms])
-        destinations = tuple(
-            replace(destination_of(d), transforms=transforms.of(d.transforms, ("destinations", n, "transforms")))
-            for n, d in enumerate(self._model.destinations)
-        )
+        destinations = self._destinations(transforms)
         transforms.warn_unused()
         kept, watermarks = retention_of(self._model.retention, _Report(self))
         return Policy(
@@ -61,6 +62,21 @@ class Meaning:
             watermarks=watermarks,
             privacy=self._privacy(self._model.privacy),
             duplicates=self._model.duplicates,
+        )
+
+    def _destinations(self, transforms: Transforms) -> tuple[Destination, ...]:
+        models = list(enumerate(self._model.destinations))
+        plain = {
+            d.name: replace(
+                destination_of(d), transforms=transforms.of(d.transforms, ("destinations", n, "transforms"))
+            )
+            for n, d in models
+            if not isinstance(d, GroupModel)
+        }
+        groups = [d.name for _n, d in models if isinstance(d, GroupModel)]
+        return tuple(
+            group_of(n, d, plain, groups, _Report(self)) if isinstance(d, GroupModel) else plain[d.name]
+            for n, d in models
         )
 
     # --- routes -------------------------------------------------------------------------------------------------
@@ -109,6 +125,7 @@ class Meaning:
 
     def _warn_unused(self) -> None:
         used = {name for route in self._model.routes for name in route.to}
+        used |= {name for d in self._model.destinations if isinstance(d, GroupModel) for name in d.members}
         if not used <= {d.name for d in self._model.destinations}:
             return  # a misspelt name in a route is an error already; this would be its echo
         for index, destination in enumerate(self._model.destinations):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from edge.key_template import faults_of
-from edge.model import Destination, DicomDestination, DicomWebDestination, FolderDestination, S3Destination, Tls
-from edge.policy.meaning_window import check_window, window_of
+from edge.model import DicomDestination, DicomWebDestination, FolderDestination, Member, S3Destination, Tls
+from edge.policy.meaning_window import window_of
 from edge.policy.schema import DicomDestinationModel, FolderDestinationModel
 from edge.policy.schema_destinations import DicomWebDestinationModel, S3DestinationModel
 from edge.policy.schema_tls import TlsModel
@@ -17,7 +17,7 @@ SayAt = Callable[[str, int, str, str], None]
 """Key of the destination, column in its value (from 1), message, hint."""
 
 
-def destination_of(model: Model) -> Destination:
+def destination_of(model: Model) -> Member:
     """The destination without its transforms."""
     match model:
         case DicomDestinationModel():
@@ -58,7 +58,6 @@ def destination_of(model: Model) -> Destination:
 
 def check_destination(model: Model, error: SayAt, warn: SayAt) -> None:
     """Say what cannot be, and what is not wise."""
-    check_window(model.window, lambda message, hint: error("window", 1, message, hint))
     match model:
         case FolderDestinationModel():
             _check_template("template", model.template, error)

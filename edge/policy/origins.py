@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-from edge.model import AssociationFacts, Destination, DicomDestination, DicomWebDestination
+from edge.model import AssociationFacts, Destination, DicomDestination, DicomWebDestination, GroupDestination, Member
 
 
 class Origins:
@@ -16,14 +16,19 @@ class Origins:
         self._by_title: defaultdict[str, list[str]] = defaultdict(list)
         self._by_address: defaultdict[str, list[str]] = defaultdict(list)
         for one in destinations:
-            match one:
-                case DicomDestination():
-                    self._by_title[one.ae_title].append(one.name)
-                    self._by_address[one.host].append(one.name)
-                case DicomWebDestination():
-                    self._by_address[urlsplit(one.url).hostname or ""].append(one.name)
-                case _:
-                    continue
+            for peer in one.members if isinstance(one, GroupDestination) else (one,):
+                self._add(one.name, peer)
+
+    def _add(self, name: str, peer: Member) -> None:
+        """What went to a group may be at any of its members."""
+        match peer:
+            case DicomDestination():
+                self._by_title[peer.ae_title].append(name)
+                self._by_address[peer.host].append(name)
+            case DicomWebDestination():
+                self._by_address[urlsplit(peer.url).hostname or ""].append(name)
+            case _:
+                pass
 
     def of(self, facts: AssociationFacts) -> Mapping[str, bool]:
         """The names of the destinations that the sender may be, and whether its AE title says so.

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge.model import DEFAULT_CALLING_AE_TITLE, DEFAULT_TEMPLATE
 from edge.policy.schema_destinations import KINDS, DicomWebDestinationModel, S3DestinationModel, Template
+from edge.policy.schema_groups import BalanceModel, FailoverModel
 from edge.policy.schema_names import Name
 from edge.policy.schema_tls import TLS, TlsModel
 from edge.policy.schema_transforms import TransformModel, TransformNames
@@ -128,7 +129,12 @@ class PrivacyModel(_Strict):
 
 
 DestinationModel = Annotated[
-    DicomDestinationModel | FolderDestinationModel | DicomWebDestinationModel | S3DestinationModel,
+    DicomDestinationModel
+    | FolderDestinationModel
+    | DicomWebDestinationModel
+    | S3DestinationModel
+    | FailoverModel
+    | BalanceModel,
     Field(discriminator="kind"),
 ]
 

@@ -11,7 +11,7 @@ from edge.policy.schema_names import Name, Strict
 from edge.policy.schema_transforms import TransformNames
 from edge.policy.schema_window import WINDOW, WindowModel
 
-KINDS = "`dicom`, `folder`, `dicomweb` or `s3`"
+KINDS = "`dicom`, `folder`, `dicomweb`, `s3`, `failover` or `balance`"
 
 # The length stands beside the pattern: as `{0,1000}` within it, the compiled pattern takes megabytes.
 _URL = r"^https?://[^\s/?#@\\]+(/[^\s?#\\]*)?$"

@@ -19,6 +19,7 @@ from edge.policy.schema import (
     RouteModel,
 )
 from edge.policy.schema_destinations import KINDS, DicomWebDestinationModel, S3DestinationModel
+from edge.policy.schema_groups import BalanceModel, FailoverModel
 from edge.policy.schema_tls import TlsModel
 from edge.policy.schema_transforms import (
     CopyModel,
@@ -39,15 +40,18 @@ _ITEMS = {
     "share": "the keyword of an attribute",
     "pseudonymise": "the keyword of an attribute",
     "transforms": "the name of a transform",
+    "members": "the name of a destination",
     "remove_private": "a text, the name of a creator",
 }
 _PLACE = re.compile(r"\[[0-9]+\]")
-_KINDS = ("dicom", "folder", "dicomweb", "s3")
+_KINDS = ("dicom", "folder", "dicomweb", "s3", "failover", "balance")
 _MODELS: dict[str, type[BaseModel]] = {
     "dicom": DicomDestinationModel,
     "folder": FolderDestinationModel,
     "dicomweb": DicomWebDestinationModel,
     "s3": S3DestinationModel,
+    "failover": FailoverModel,
+    "balance": BalanceModel,
     "destinations.dicom": DicomDestinationModel,
     "destinations.tls": TlsModel,
     "destinations.window": WindowModel,

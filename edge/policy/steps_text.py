@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 from edge.errors import PolicyError
 from edge.policy.document import load_policy
 from edge.steps import Transform
+
+if TYPE_CHECKING:
+    from edge.model import FolderDestination
 
 _AROUND = """skerry: 1
 destinations:
@@ -41,4 +45,4 @@ def read_steps(text: str) -> Transform:
             hint=first.hint or 'Write a list of steps, such as - set: {tag: PatientID, value: "4711"}',
             diagnostics=found,
         ) from None
-    return policy.destinations[0].transforms[0]
+    return cast("FolderDestination", policy.destinations[0]).transforms[0]

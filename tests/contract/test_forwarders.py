@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pynetdicom import AE
@@ -19,8 +20,16 @@ from edge.forward.credentials import Credentials
 from edge.forward.cstore import CStoreForwarder
 from edge.forward.dicomweb import DicomWebForwarder
 from edge.forward.folder import FolderForwarder
+from edge.forward.group import GroupForwarder
 from edge.forward.s3 import S3Forwarder
-from edge.model import ClaimedDelivery, DicomDestination, DicomWebDestination, FolderDestination, S3Destination
+from edge.model import (
+    ClaimedDelivery,
+    DicomDestination,
+    DicomWebDestination,
+    FolderDestination,
+    GroupDestination,
+    S3Destination,
+)
 from provisioning.local.dataset import read_part10
 from provisioning.local.ports import free_port
 from provisioning.local.storescp import StoreScp
@@ -100,7 +109,37 @@ def _s3_rig(tmp_path: Path, spool: Spool) -> Iterator[Rig]:
         )
 
 
-_RIGS = {"dicom": _pacs_rig, "folder": _folder_rig, "dicomweb": _dicomweb_rig, "s3": _s3_rig}
+def _group_rig(how: Literal["failover", "balance"]) -> Callable[[Path, Spool], Iterator[Rig]]:
+    def rig(tmp_path: Path, spool: Spool) -> Iterator[Rig]:
+        with StoreScp(tmp_path / "a") as one, StoreScp(tmp_path / "b") as other:
+            members = tuple(
+                DicomDestination(name=name, host="127.0.0.1", port=pacs.port, ae_title=pacs.ae_title)
+                for name, pacs in (("a", one), ("b", other))
+            )
+            group = GroupDestination(name="d", how=how, members=members)
+
+            def bring_back() -> None:
+                one.start()
+                other.start()
+
+            yield Rig(
+                forwarder=GroupForwarder(group, {member.name: CStoreForwarder(member, spool) for member in members}),
+                received=lambda: {uid: part.data_set for pacs in (one, other) for uid, part in pacs.received().items()},
+                take_away=lambda: (one.stop(), other.stop(), None)[2],
+                bring_back=bring_back,
+            )
+
+    return rig
+
+
+_RIGS = {
+    "dicom": _pacs_rig,
+    "folder": _folder_rig,
+    "dicomweb": _dicomweb_rig,
+    "s3": _s3_rig,
+    "failover": _group_rig("failover"),
+    "balance": _group_rig("balance"),
+}
 
 
 @pytest.fixture

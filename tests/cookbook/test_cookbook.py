@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
@@ -42,6 +43,7 @@ def test_what_the_page_says_comes_out(situation: Situation, tmp_path: Path) -> N
     away = {name for row in situation.rows for name in row.away}
     images = {str(number): _image(row, number) for number, row in enumerate(situation.rows, 1)}
     policy = tmp_path / "policy.yaml"
+    groups = _groups(situation)
     with ExitStack() as stack:
         receivers = Receivers(tmp_path, situation.policy, stack, away=away, late=late)
         policy.write_text(receivers.policy, encoding="utf-8")
@@ -59,8 +61,15 @@ def test_what_the_page_says_comes_out(situation: Situation, tmp_path: Path) -> N
             for arrival in row.arrivals:
                 (there,) = (one for one in received[arrival.destination] if str(one.InstanceNumber) == str(number))
                 _same(there, arrival.tags, images[str(number)])
-                assert _priorities(view, sent[number - 1])[arrival.destination] == arrival.priority
+                urgent = _priorities(view, sent[number - 1])
+                assert urgent[groups.get(arrival.destination, arrival.destination)] == arrival.priority
             assert (row.fate == PARKED) == any(state in FOR_A_PERSON for state in _states(view, sent[number - 1]))
+
+
+def _groups(situation: Situation) -> Mapping[str, str]:
+    """The group that routes name, by its member."""
+    destinations = yaml.safe_load(situation.policy)["destinations"]
+    return {member: one["name"] for one in destinations for member in one.get("members", ())}
 
 
 def _expected(situation: Situation) -> set[tuple[str, str]]:

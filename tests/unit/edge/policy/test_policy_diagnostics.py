@@ -70,7 +70,7 @@ def test_a_good_document_has_nothing_to_be_said_of_it() -> None:
         ("host: 10.0.0.5", "host: ▸http://pacs", "a host name or an IP address", ""),
         ("kind: dicom", "kind: ▸dicm", "unknown kind of destination `dicm`", "Did you mean `dicom`?"),
         ("{name: archive, kind: folder,", "▸{name: archive,", "`kind` is missing",
-         "`dicom`, `folder`, `dicomweb` or `s3`"),
+         "`dicom`, `folder`, `dicomweb`, `s3`, `failover` or `balance`"),
         ("path: /mnt/archive", "path: ▸mnt", "an absolute path", ""),
         ("everything, to: [pacs]}", "everything, to: [pacs]}\n  - {name: ▸all-ct, to: [archive]}",
          "`all-ct` is already taken (line 6)", "a name of its own"),
