@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from edge.model import GroupDestination
 from edge.orders import Orders, OrdersWatch, publish
-from edge.policy.document import check_policy, load_policy, render
+from edge.policy.document import Policy, check_policy, load_policy, render
 from edge.run_dir import RunDir
-from edge.steps import Step, transform_of
+from edge.steps import Step, Transform, transform_of
 
 HEAD = """\
 skerry: 1
@@ -49,10 +50,15 @@ def _told(*steps: str) -> list[str]:
     return [f"{d.line - first}:{d.column} {d.message} {d.hint}".strip() for d in check_policy(document)]
 
 
+def _transforms(policy: Policy) -> tuple[Transform, ...]:
+    first = policy.destinations[0]
+    assert not isinstance(first, GroupDestination)
+    return first.transforms
+
+
 def test_every_kind_of_step_is_understood() -> None:
     assert check_policy(EVERY_KIND) == ()
-    (destination,) = load_policy(EVERY_KIND).destinations
-    (transform,) = destination.transforms
+    (transform,) = _transforms(load_policy(EVERY_KIND))
     assert (transform.name, [one.kind for one in transform.steps]) == (
         "site-b",
         ["charset", "set", "remove", "remove", "copy", "hash", "map", "map", "regex", "prefix"]
@@ -67,7 +73,7 @@ def test_every_kind_of_step_is_understood() -> None:
 
 def test_transforms_reach_the_processes_that_deliver_as_they_are(tmp_path: Path) -> None:
     policy = load_policy(EVERY_KIND)
-    (transform,) = policy.destinations[0].transforms
+    (transform,) = _transforms(policy)
     assert transform_of(json.loads(json.dumps(asdict(transform)))) == transform
     run_dir = RunDir(tmp_path)
     run_dir.clear()
@@ -156,4 +162,4 @@ def test_two_transforms_of_one_name_are_an_error() -> None:
 def test_a_destination_of_any_kind_names_transforms(destination: str) -> None:
     document = EVERY_KIND.replace("kind: dicom, ae_title: PACS, host: 10.0.0.5, port: 104", destination)
     assert render(check_policy(document), "policy.yaml") == ""
-    assert load_policy(document).destinations[0].transforms[0].name == "site-b"
+    assert _transforms(load_policy(document))[0].name == "site-b"
