@@ -5,10 +5,12 @@ Python's engine backtracks, so what it may have to try is counted before it is l
 
 from __future__ import annotations
 
+import importlib
 import re
-from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
+parser: Any = importlib.import_module("re._parser")
+"""The engine's own reading of a pattern; whether its types are known depends on what else is checked."""
 LONGEST_PATTERN = 200
 LONGEST_VALUE = 256
 """Characters of a value that a pattern is applied to; a longer one is refused."""
