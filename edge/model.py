@@ -137,6 +137,14 @@ class Tls:
     """The name that its certificate is for; empty for its host."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What the destinations that name it get together."""
+
+    name: str
+    bytes_per_second: int
+
+
 DEFAULT_CALLING_AE_TITLE = "SKERRY"
 SOURCE = "source"
 """As `calling_ae_title` of a destination: we call ourselves as each instance's sender did."""
@@ -161,6 +169,8 @@ class DicomDestination:
     """What is done, in order, to everything that is sent there; the stored original stays as it is."""
     window: Window | None = None
     """The hours in which it may be sent to; None is always."""
+    budget: Budget | None = None
+    """The bytes in a second that it shares with others; None is as many as go."""
 
 
 DEFAULT_TEMPLATE = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
@@ -176,6 +186,7 @@ class FolderDestination:
     template: str = DEFAULT_TEMPLATE
     transforms: tuple[Transform, ...] = ()
     window: Window | None = None
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +202,7 @@ class DicomWebDestination:
     """Name of the file with the only authorities to be trusted; empty for those of the system."""
     transforms: tuple[Transform, ...] = ()
     window: Window | None = None
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +219,7 @@ class S3Destination:
     """Name of the file with the keys; empty for what the machine itself may do."""
     transforms: tuple[Transform, ...] = ()
     window: Window | None = None
+    budget: Budget | None = None
 
 
 Member = DicomDestination | FolderDestination | DicomWebDestination | S3Destination

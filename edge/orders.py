@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.model import (
+    Budget,
     Destination,
     DicomDestination,
     DicomWebDestination,
@@ -44,8 +45,16 @@ class Orders:
     destinations: tuple[Destination, ...] = ()
 
     def share(self, number: int, of: int) -> tuple[Destination, ...]:
-        """The destinations of one of several processes that deliver: each belongs to exactly one of them."""
-        return tuple(one for one in self.destinations if zlib.crc32(one.name.encode()) % of == number)
+        """The destinations of one of several processes that deliver: each belongs to exactly one of them.
+
+        Those that share a budget are together, because it is kept in memory.
+        """
+        return tuple(one for one in self.destinations if zlib.crc32(_together(one).encode()) % of == number)
+
+
+def _together(one: Destination) -> str:
+    members = one.members if isinstance(one, GroupDestination) else (one,)
+    return next((member.budget.name for member in members if member.budget is not None), one.name)
 
 
 def publish(run_dir: RunDir, orders: Orders) -> None:
@@ -98,6 +107,8 @@ def _member(values: dict[str, Any]) -> Member:
     window = _window(values.pop("window", None))
     if values.get("tls"):
         values["tls"] = Tls(**values["tls"])
+    if values.get("budget"):
+        values["budget"] = Budget(**values["budget"])
     values.update({key: tuple(value) for key, value in values.items() if isinstance(value, list)})
     return _KINDS[values.pop("kind")](**values, transforms=transforms, window=window)
 

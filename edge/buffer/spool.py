@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from edge.buffer import slot_file
+from edge.buffer.pace import Pace
 from edge.buffer.seal import unpack
 from edge.buffer.shelves import is_alive, remove_empty, shelf_names
 from edge.buffer.slot_file import Content, DataSetFile
@@ -67,6 +68,8 @@ class Spool:
         self._root, self._name = root, str(root)
         self.data_dir = root.parent
         """The node's directory, in which the spool lies."""
+        self.meter: Pace | None = None
+        """What paces whoever sends from here; None does not."""
         make_root(root)
 
     def path(self, instance_id: str) -> Path:

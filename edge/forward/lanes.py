@@ -10,6 +10,7 @@ import structlog
 
 from edge import metrics
 from edge.buffer.deliveries import Deliveries
+from edge.forward.budget import Meters
 from edge.forward.lane import Lane
 from edge.forward.registry import forwarder_for
 from edge.forward.retry import Backoff
@@ -31,7 +32,7 @@ class Lanes:
         self, settings: EdgeSettings, buffer: Deliveries, health: HealthBoard, *, grace_seconds: float = GRACE_SECONDS
     ) -> None:
         self._settings, self._buffer, self._health = settings, buffer, health
-        self._grace_seconds = grace_seconds
+        self._grace_seconds, self._meters = grace_seconds, Meters()
         self._lock = threading.Lock()
         self._running: dict[str, tuple[Destination, Lane]] = {}
         self._stopped = False
@@ -64,6 +65,7 @@ class Lanes:
             self._running.clear()
             for lane in ended:
                 lane.signal()
+        self._meters.end()
         self._wait_for(ended)
 
     def _wait_for(self, ended: Sequence[Lane]) -> None:
@@ -83,7 +85,7 @@ class Lanes:
     def _start(self, destination: Destination) -> Lane:
         lane = Lane(
             destination.name,
-            forwarder_for(destination, self._buffer.spool, self._settings.data_dir),
+            forwarder_for(destination, self._buffer.spool, self._settings.data_dir, self._meters),
             self._buffer,
             self._health,
             Backoff(cap=self._settings.retry_cap_seconds),

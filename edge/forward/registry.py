@@ -8,6 +8,7 @@ from pathlib import Path
 from edge import model
 from edge.buffer.spool import Spool
 from edge.forward.base import Forwarder
+from edge.forward.budget import Meters
 from edge.forward.credentials import Credentials
 from edge.forward.cstore import CStoreForwarder
 from edge.forward.folder import FolderForwarder
@@ -23,12 +24,13 @@ from edge.model import (
 )
 
 
-def forwarder_for(destination: Destination, spool: Spool, data_dir: Path) -> Forwarder:
+def forwarder_for(destination: Destination, spool: Spool, data_dir: Path, meters: Meters) -> Forwarder:
     """The forwarder of this destination. A library that few nodes need is loaded by those that do."""
+    if isinstance(destination, GroupDestination):
+        members = {one.name: forwarder_for(one, spool, data_dir, meters) for one in destination.members}
+        return GroupForwarder(destination, members)
+    spool = meters.spool(spool, destination.budget)
     match destination:
-        case GroupDestination():
-            members = {one.name: forwarder_for(one, spool, data_dir) for one in destination.members}
-            return GroupForwarder(destination, members)
         case DicomDestination(calling_ae_title=model.SOURCE):
             return InTheirName(lambda name: CStoreForwarder(replace(destination, calling_ae_title=name), spool))
         case DicomDestination():

@@ -18,13 +18,14 @@ from collections.abc import Sequence
 
 from isal.isal_zlib import crc32
 
+from edge.buffer.pace import Pace
 from edge.buffer.spool import Spool
 from edge.data_dir import PSEUDONYM_KEY
 from edge.errors import EdgeError, SealBroken, SpoolError, SpoolFileMissing
 from edge.forward.base import Outcome, TryLater, Unfit
 from edge.forward.source import Source
 from edge.forward.splice import Readable, Splice, SpoolOrigin, deflated, inflated
-from edge.model import ClaimedDelivery
+from edge.model import ClaimedDelivery, Priority
 from edge.steps import Transform
 from edge.transfer_syntaxes import DEFLATED, EXPLICIT
 from edge.transform.apply import apply, coding_of
@@ -36,9 +37,10 @@ _CHUNK = 1 << 20
 class Rendition(io.RawIOBase):
     """A data set to be read once from its beginning. What ends it is given only when the whole original is proven."""
 
-    def __init__(self, source: Readable, delivery: ClaimedDelivery) -> None:
+    def __init__(self, source: Readable, delivery: ClaimedDelivery, meter: Pace | None = None) -> None:
         super().__init__()
-        self._source = source
+        self._source, self._meter = source, meter
+        self._urgent = delivery.priority is Priority.STAT
         sealed = delivery.sealed
         self.sop_class_uid, self.transfer_syntax_uid = sealed.sop_class_uid, sealed.transfer_syntax_uid
         self.sop_instance_uid = sealed.sop_instance_uid
@@ -62,7 +64,10 @@ class Rendition(io.RawIOBase):
         Raises:
             SealBroken: the disk gave back something else than was sealed.
         """
-        return self._source.read(memoryview(buffer))
+        count = self._source.read(memoryview(buffer))
+        if self._meter is not None:
+            self._meter.take(count, urgent=self._urgent)
+        return count
 
     def prove(self) -> int:
         """Read to the end; the CRC-32 of all that a reader gets.
@@ -72,7 +77,7 @@ class Rendition(io.RawIOBase):
         """
         room, checksum = memoryview(bytearray(min(_CHUNK, max(self.left, 1)))), 0
         while self.left:
-            checksum = crc32(room[: self.readinto(room)], checksum)
+            checksum = crc32(room[: self._source.read(room)], checksum)  # to nobody, so at no pace
         return checksum
 
     def close(self) -> None:
@@ -99,7 +104,7 @@ def open_rendition(
     if decompress:
         original = _decompressed(original, delivery, spool)
     if not transforms:
-        return _in_syntax(Rendition(original, delivery), decompress=decompress)
+        return _in_syntax(Rendition(original, delivery, spool.meter), decompress=decompress)
     try:
         is_deflated = delivery.sealed.transfer_syntax_uid in DEFLATED and not decompress
         if is_deflated:
@@ -114,7 +119,7 @@ def open_rendition(
         if isinstance(error, Impossible):
             raise TransformFailed(f"transform `{transforms[0].name}`: {error}") from None
         raise
-    rendition = _in_syntax(Rendition(spliced, delivery), decompress=decompress)
+    rendition = _in_syntax(Rendition(spliced, delivery, spool.meter), decompress=decompress)
     if result.sop_instance_uid is not None:
         rendition.sop_instance_uid = result.sop_instance_uid
     if result.study_instance_uid is not None:

@@ -10,6 +10,7 @@ from typing import Literal
 from edge.errors import Diagnostic
 from edge.model import Destination, Priority
 from edge.policy.cel import Condition, DoesNotCompile, compile_condition
+from edge.policy.meaning_budgets import Budgets
 from edge.policy.meaning_destinations import check_destination, destination_of
 from edge.policy.meaning_groups import group_of
 from edge.policy.meaning_retention import retention_of
@@ -51,7 +52,10 @@ class Meaning:
                 check_destination(model, error, warn)
         transforms = Transforms(self._model.transforms, _Report(self))
         self._unique("transforms", [t.name for t in self._model.transforms])
-        destinations = self._destinations(transforms)
+        self._unique("budgets", [one.name for one in self._model.budgets])
+        budgets = Budgets(self._model.budgets, _Report(self))
+        destinations = self._destinations(transforms, budgets)
+        budgets.warn_unused()
         transforms.warn_unused()
         kept, watermarks = retention_of(self._model.retention, _Report(self))
         return Policy(
@@ -64,11 +68,13 @@ class Meaning:
             duplicates=self._model.duplicates,
         )
 
-    def _destinations(self, transforms: Transforms) -> tuple[Destination, ...]:
+    def _destinations(self, transforms: Transforms, budgets: Budgets) -> tuple[Destination, ...]:
         models = list(enumerate(self._model.destinations))
         plain = {
             d.name: replace(
-                destination_of(d), transforms=transforms.of(d.transforms, ("destinations", n, "transforms"))
+                destination_of(d),
+                transforms=transforms.of(d.transforms, ("destinations", n, "transforms")),
+                budget=budgets.of(n, d.budget),
             )
             for n, d in models
             if not isinstance(d, GroupModel)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge.model import DEFAULT_CALLING_AE_TITLE, DEFAULT_TEMPLATE
+from edge.policy.schema_budgets import BudgetModel, BudgetName
 from edge.policy.schema_destinations import KINDS, DicomWebDestinationModel, S3DestinationModel, Template
 from edge.policy.schema_groups import BalanceModel, FailoverModel
 from edge.policy.schema_names import Name
@@ -71,6 +72,7 @@ class DicomDestinationModel(_Strict):
     )
     transforms: TransformNames = Field(default_factory=list)
     window: WindowModel | None = Field(default=None, description=WINDOW)
+    budget: BudgetName
 
 
 class FolderDestinationModel(_Strict):
@@ -82,6 +84,7 @@ class FolderDestinationModel(_Strict):
     template: Template = DEFAULT_TEMPLATE
     transforms: TransformNames = Field(default_factory=list)
     window: WindowModel | None = Field(default=None, description=WINDOW)
+    budget: BudgetName
 
 
 class RouteModel(_Strict):
@@ -148,6 +151,9 @@ class PolicyModel(_Strict):
     routes: list[RouteModel] = Field(description="a list of routes, `[]` for none")
     duplicates: Literal["keep-both", "replace", "refuse"] = Field(
         default="keep-both", description="`keep-both`, `replace` or `refuse`"
+    )
+    budgets: list[BudgetModel] = Field(
+        default_factory=list, description="a list of budgets, such as [{name: wan, per_second: 2MB}]"
     )
     retention: RetentionModel = Field(
         default_factory=RetentionModel, description="a group of keys, such as {keep_delivered: 24h}"

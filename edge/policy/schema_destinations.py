@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edge.model import DEFAULT_TEMPLATE
+from edge.policy.schema_budgets import BudgetName
 from edge.policy.schema_names import Name, Strict
 from edge.policy.schema_transforms import TransformNames
 from edge.policy.schema_window import WINDOW, WindowModel
@@ -46,6 +47,7 @@ class DicomWebDestinationModel(Strict):
     ca: FileName = None
     transforms: TransformNames = Field(default_factory=list)
     window: WindowModel | None = Field(default=None, description=WINDOW)
+    budget: BudgetName
 
 
 class S3DestinationModel(Strict):
@@ -70,3 +72,4 @@ class S3DestinationModel(Strict):
     credentials: FileName = None
     transforms: TransformNames = Field(default_factory=list)
     window: WindowModel | None = Field(default=None, description=WINDOW)
+    budget: BudgetName

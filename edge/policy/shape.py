@@ -18,6 +18,7 @@ from edge.policy.schema import (
     RetentionModel,
     RouteModel,
 )
+from edge.policy.schema_budgets import BudgetModel
 from edge.policy.schema_destinations import KINDS, DicomWebDestinationModel, S3DestinationModel
 from edge.policy.schema_groups import BalanceModel, FailoverModel
 from edge.policy.schema_tls import TlsModel
@@ -55,6 +56,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "destinations.dicom": DicomDestinationModel,
     "destinations.tls": TlsModel,
     "destinations.window": WindowModel,
+    "budgets": BudgetModel,
     "routes": RouteModel,
     "routes.wait": WaitModel,
     "retention": RetentionModel,

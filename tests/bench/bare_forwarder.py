@@ -12,6 +12,7 @@ from pathlib import Path
 from edge.buffer.part10 import FileMeta
 from edge.buffer.store import Buffer
 from edge.forward.base import Accepted, Outcome
+from edge.forward.budget import Meters
 from edge.forward.registry import forwarder_for
 from edge.model import AssociationFacts, ClaimedDelivery, DicomDestination
 from provisioning.local.dataset import read_part10
@@ -32,7 +33,7 @@ def send(port: int, files: list[Path], data_dir: Path) -> int:
             open_.discard(delivery.delivery_id)
 
     destination = DicomDestination(name="sink", host=LOOPBACK, port=port, ae_title=AE_TITLE)
-    forwarder = forwarder_for(destination, buffer.spool, data_dir)
+    forwarder = forwarder_for(destination, buffer.spool, data_dir, Meters())
     forwarder.deliver(claimed, settle)
     forwarder.close()
     buffer.close()

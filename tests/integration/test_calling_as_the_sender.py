@@ -13,6 +13,7 @@ from pynetdicom.events import Event, EventHandlerType
 
 from edge.buffer.store import Buffer
 from edge.forward.base import Accepted, DestinationDown, Forwarder, TryLater
+from edge.forward.budget import Meters
 from edge.forward.registry import forwarder_for
 from edge.model import ClaimedDelivery, DicomDestination
 from edge.policy.document import load_policy
@@ -63,7 +64,7 @@ def buffer(tmp_path: Path) -> Iterator[Buffer]:
 
 def _forwarder(buffer: Buffer, port: int) -> Forwarder:
     peer = DicomDestination(name="d", host="127.0.0.1", port=port, ae_title="PACS", calling_ae_title="source")
-    return forwarder_for(peer, buffer.spool, buffer.spool.data_dir)
+    return forwarder_for(peer, buffer.spool, buffer.spool.data_dir, Meters())
 
 
 def _from(buffer: Buffer, senders: Sequence[str]) -> list[ClaimedDelivery]:
