@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from control import errors
 from control.db.outage import DATABASE_OUTAGES
+from control.names import NAME
 
 log = structlog.get_logger(__name__)
 
@@ -73,8 +74,13 @@ def answer_to(error: errors.ControlError) -> JSONResponse:
 async def _bad_request(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     # Only where and why: the value itself may be a secret or a patient's name.
-    places = [{"where": list(one["loc"]), "why": one["msg"]} for one in error.errors()]
+    places = [{"where": list(one["loc"]), "why": _why(one)} for one in error.errors()]
     return problem(status=422, code="INVALID_REQUEST", title="The request cannot be understood.", errors=places)
+
+
+def _why(fault: Mapping[str, Any]) -> str:
+    pattern = fault.get("ctx", {}).get("pattern") if fault["type"] == "string_pattern_mismatch" else None
+    return str(errors.InvalidName()) if pattern == f"^{NAME.pattern}$" else str(fault["msg"])
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

@@ -101,6 +101,9 @@ class NodeService:
                 raise NodeRevoked
             known = NodeCaller(node_id=node.id, name=node.name, site_id=node.site_id, site=site)
             self._contacts.recognised(known)
+            if node.last_contact_at is None and site == site_name:  # people wait for a new box to show itself
+                async with self._database.transaction() as tx:
+                    await repository.touch(tx, node_id, self._clock())
         if known.site != site_name:
             raise UnknownNode
         self._contacts.spoke(node_id, self._clock())

@@ -1,6 +1,6 @@
 """Promise 1, custody before success: what was answered with success survives `kill -9` of the node at any moment.
 
-`make test` kills it twenty times, `make soak` a hundred times; SKERRY_CUSTODY_KILLS says how often.
+`make test` kills it ten times, `make soak` a hundred times; SKERRY_CUSTODY_KILLS says how often.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.conftest import Figures
 from tests.edge_samples import data_set
 from tests.scu import association, store
 
-KILLS = int(os.environ.get("SKERRY_CUSTODY_KILLS", "20"))
+KILLS = int(os.environ.get("SKERRY_CUSTODY_KILLS", "10"))
 SENDERS = 3
 SETTLE_SECONDS = 60.0
 
