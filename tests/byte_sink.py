@@ -81,6 +81,7 @@ class ByteSink:
     def __init__(self, habits: Habits | None = None) -> None:
         self.habits = habits or Habits()
         self.associations: list[Seen] = []
+        self._numbering = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._wires: list[Wire] = []
@@ -139,8 +140,10 @@ class ByteSink:
                 wire.drain()
                 return
             seen = Seen(requested=requested)
-            self.associations.append(seen)
-            _Served(wire, seen, self.habits, len(self.associations) - 1).serve()
+            with self._numbering:  # several begin at the same moment
+                number = len(self.associations)
+                self.associations.append(seen)
+            _Served(wire, seen, self.habits, number).serve()
 
     def __enter__(self) -> Self:
         thread = threading.Thread(target=self._accept, daemon=True)
