@@ -18,6 +18,11 @@ from edge.health import Condition
 from edge.siblings import Siblings
 
 READ_TRIES = 5
+MOST_FIGURES = 1000
+"""More travel to the centre with no report."""
+
+_TOTALLED = {"skerry_edge_instances_accepted": "accepted", "skerry_edge_deliveries": "outcome"}
+"""Metric families without their `_total`; of the second, each outcome is a key of its own."""
 
 
 class Exposition:
@@ -36,6 +41,30 @@ class Exposition:
     def text(self) -> bytes:
         """The answer to a scrape."""
         return generate_latest(self._registry)
+
+    def figures(self) -> list[dict[str, object]]:
+        """Every counter and gauge as it stands, for the centre: `[{name, labels, value}]`. Histograms stay here."""
+        return [
+            {"name": sample.name, "labels": dict(sample.labels), "value": sample.value}
+            for family in self.collect()
+            if family.type in ("counter", "gauge")
+            for sample in family.samples
+            if not sample.name.endswith("_created")
+        ][:MOST_FIGURES]
+
+    def totals(self) -> dict[str, int]:
+        """What all processes have accepted, and how their tries ended, since the node started."""
+        found: dict[str, int] = {}
+        for family in _counted():
+            key = _TOTALLED.get(family.name)
+            if key is None:
+                continue
+            for sample in family.samples:
+                if sample.name.endswith("_total"):
+                    of = sample.labels.get("outcome", key)
+                    found[of] = found.get(of, 0) + int(sample.value)
+        ended = sum(int(one.get("ended", 0)) for one in self._siblings.processes().values())
+        return {**found, "restarts": ended}
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the registry need not know names in advance."""

@@ -55,6 +55,11 @@ DESTINATION_DOWN = Condition(
     severity=Severity.HIGH,
     text="A destination does not take images.",
 )
+NOT_VERIFIABLE = Condition(
+    code="destination-not-verifiable",
+    severity=Severity.MEDIUM,
+    text="A destination with `verify` cannot be asked whether it holds what it acknowledged.",
+)
 DELIVERIES_PARKED = Condition(
     code="deliveries-parked",
     severity=Severity.MEDIUM,
@@ -79,6 +84,12 @@ IDENTITY_DAMAGED = Condition(
     text="This node's identity cannot be used, so it has no link; images are received and delivered all the same.",
     hint="Move DATA_DIR/identity away and enrol this node again with a new token.",
 )
+POLICY_OVERRIDDEN = Condition(
+    code="policy-overridden",
+    severity=Severity.MEDIUM,
+    text="A policy that a person placed here runs instead of the control plane's.",
+    hint="It ends by itself, or with `skerry-edge policy override --end`. Publish at the centre what is to stay.",
+)
 NO_ROUTE = Condition(
     code="no-route",
     severity=Severity.MEDIUM,
@@ -96,6 +107,12 @@ IMAGES_COME_BACK = Condition(
     severity=Severity.MEDIUM,
     text="Images come back from a destination that has them; they are kept, and not sent there again.",
     hint="Two routers point at each other: let the route there leave out what comes from there, by calling_ae_title.",
+)
+ANNOUNCED_MISSING = Condition(
+    code="announced-missing",
+    severity=Severity.MEDIUM,
+    text="Images that modalities announced never came; their studies went on without them.",
+    hint="Let the modality send the study again; `skerry-edge trace` tells how many. It ends with them, or in a day.",
 )
 BUFFER_FAILING = Condition(
     code="buffer-failing",

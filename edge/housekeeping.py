@@ -195,7 +195,7 @@ class Housekeeping:
                     self._look_for_unknown_destinations(policy)
                     self._look_for_loops(policy)
                 if not self._has_centre:
-                    self._buffer.forget_events(EVENTS_WITHOUT_CENTRE)
+                    self._buffer.telling.keep_newest(EVENTS_WITHOUT_CENTRE)
                 self._buffer.bound_wal()
                 self.refresh()
                 self.prepare_slots()

@@ -8,17 +8,20 @@ import sys
 import threading
 import warnings
 from collections.abc import MutableMapping
+from functools import partial
 from typing import Any
 
 import structlog
 
+from edge.recent_lines import RecentLines
+
 _NOISY = ("pynetdicom", "pydicom", "paho")
 
 
-def configure_logs(*, quiet: bool = False, process: str = "") -> None:
+def configure_logs(*, quiet: bool = False, process: str = "", recent: RecentLines | None = None) -> None:
     """Send every log line of this process to standard error as one JSON object; `quiet` only what is odd.
 
-    `process` is its name among the processes of a node, for every line.
+    `process` is its name among the processes of a node, for every line; `recent` keeps the newest ones.
     """
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
@@ -30,7 +33,7 @@ def configure_logs(*, quiet: bool = False, process: str = "") -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=_Lines,
+        logger_factory=partial(_Lines, recent),
         cache_logger_on_first_use=True,
     )
     # pydicom's warnings quote the values that they complain of.
@@ -54,12 +57,16 @@ class _Signed:
 class _Lines:
     """Writes lines to standard error; a broken pipe or a full log disk must never stop an image."""
 
-    def __init__(self, *_names: object) -> None:
-        self._lock = threading.Lock()
+    _lock = threading.Lock()
+
+    def __init__(self, recent: RecentLines | None = None, *_names: object) -> None:
+        self._recent = recent
 
     def msg(self, line: str) -> None:
         """Write one line, or, where that cannot be done, nothing."""
         with self._lock, contextlib.suppress(OSError, ValueError):
+            if self._recent is not None:
+                self._recent.add(line)
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
 

@@ -63,6 +63,24 @@ CUSTODY_SECONDS = Histogram(
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
     registry=REGISTRY,
 )
+ANNOUNCEMENTS = Counter(
+    "skerry_edge_announcements_total",
+    "Messages in which modalities name their images (MPPS, storage commitment), by what became of them.",
+    ["kind", "outcome"],
+    registry=REGISTRY,
+)
+COMMITMENTS = Counter(
+    "skerry_edge_commitments_total",
+    "Instances that modalities asked us to keep (storage commitment): committed, or failed because they are not here.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+COMMITMENT_REPORTS = Counter(
+    "skerry_edge_commitment_reports_total",
+    "Reports of storage commitment, by what became of them: taken, or unreported for want of an address or an answer.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 INSTANCES_ADOPTED = Counter(
     "skerry_edge_instances_adopted_total", "Sealed files found at start without a row.", registry=REGISTRY
 )
@@ -73,6 +91,13 @@ INSTANCES_EVICTED = Counter(
 )
 DELIVERIES = Counter(
     "skerry_edge_deliveries_total", "Tries that ended, by outcome.", ["destination", "outcome"], registry=REGISTRY
+)
+VERIFICATIONS = Counter(
+    "skerry_edge_verifications_total",
+    "What came of asking a destination for what it acknowledged: verified, not_yet, missing (sent again), parked or "
+    "unanswered.",
+    ["destination", "outcome"],
+    registry=REGISTRY,
 )
 DELIVERED_BYTES = Counter(
     "skerry_edge_delivered_bytes_total", "Data set bytes that a destination took.", ["destination"], registry=REGISTRY
@@ -105,8 +130,8 @@ DELIVERIES_PARKED = _of_core("skerry_edge_deliveries_parked", "Deliveries that w
 DELIVERIES_QUARANTINED = _of_core("skerry_edge_deliveries_quarantined", "Deliveries of objects that need mending.")
 DELIVERIES_HELD = Gauge(
     "skerry_edge_deliveries_by_state",
-    "Every delivery that has a row, each in one state: gathering, due, sending, retry_wait, held, delivered, parked, "
-    "quarantined, discarded or superseded.",
+    "Every delivery that has a row, each in one state: gathering, due, sending, verifying, retry_wait, held, "
+    "delivered, parked, quarantined, discarded or superseded.",
     ["state", "priority"],
     registry=REGISTRY,
     multiprocess_mode="livemostrecent",
@@ -121,6 +146,19 @@ INSTANCES_STANDING = Gauge(
 )
 GATHERING_GROUPS = _of_core(
     "skerry_edge_gathering_groups", "Series and studies that a route waits for and that are not complete yet."
+)
+GATHERED = Counter(
+    "skerry_edge_gathered_total",
+    "Series and studies that were waited for and went: all-here (as announced), quiet, missing (went without images "
+    "that were announced), gaps (in the images' numbers, where nothing was announced), at-most (whatever came), or "
+    "by-hand.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+ANNOUNCED_MISSING = _of_core(
+    "skerry_edge_announced_images_missing",
+    "Images that modalities announced and that are not here, where a series or study went on without them in the last "
+    "day.",
 )
 OLDEST_WAITING_SECONDS = _of_core("skerry_edge_oldest_waiting_seconds", "Age of the instance that waits longest.")
 OUTBOX_EVENTS = _of_core("skerry_edge_outbox_events", "Events not yet acknowledged centrally.")

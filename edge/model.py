@@ -25,6 +25,12 @@ class AssociationFacts:
     """Host of the peer, without the port."""
     association: int = field(default=0, compare=False)
     """Its number while it is open (`edge/attendance.py`); 0 when nobody knows."""
+    site: str = ""
+    """Whose node took it. This and what follows are put beside the rest for a decision (`edge/policy/placing.py`)."""
+    received_day: str = ""
+    """mon to sun, in the policy's zone."""
+    received_time: str = ""
+    """HH:MM of 24 hours, in the policy's zone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,8 @@ class Wait:
     """Complete when nothing came for so long, and nobody is still sending it."""
     at_most: timedelta
     """Whatever comes, it goes so long after its first image."""
+    missing: timedelta = timedelta(minutes=10)
+    """While images that its modality announced are missing, nothing may have come for so long instead of `quiet`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +128,8 @@ class RoutedInstance:
     flags: tuple[str, ...]
     shared_tags: Mapping[str, str] = field(default_factory=dict)
     """The tags that the site's privacy rule lets out, as text; multiple values joined by a backslash."""
+    instance_number: int | None = None
+    """Its place in its series, as far as its sender says; None when it says none."""
     origins: Mapping[str, bool] = field(default_factory=dict)
     """Destinations that the sender may be, and whether its AE title says so (`edge/policy/origins.py`)."""
 
@@ -163,6 +173,8 @@ class DicomDestination:
     """How many may be open to it at the same time, when the studies that wait for it are as many."""
     tls: Tls | None = None
     """None speaks DICOM in the clear."""
+    verify: Literal["none", "find"] = "none"
+    """How it is asked, after it has acknowledged an instance, whether it holds it."""
     decompress: bool = False
     """Whether what the peer does not take as it is stored goes there decompressed, as far as we can."""
     transforms: tuple[Transform, ...] = ()
@@ -198,6 +210,8 @@ class DicomWebDestination:
     """The service root, without a slash at its end."""
     credentials: str = ""
     """Name of the file with user name and password or a token; empty when none is needed."""
+    verify: Literal["none", "qido"] = "none"
+    """How it is asked, after it has acknowledged an instance, whether it holds it."""
     ca: str = ""
     """Name of the file with the only authorities to be trusted; empty for those of the system."""
     transforms: tuple[Transform, ...] = ()
@@ -255,21 +269,6 @@ class ClaimedDelivery:
     """What it counts as now: one whose turn has come by its age counts as the most urgent."""
     fix: tuple[Transform, ...] = ()
     """What a person changed in this object, before what its destination changes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watermarks:
-    """Parts of the disk in per cent: above the high one studies leave, down to the low one."""
-
-    high: int
-    low: int
-
-    def excess(self, *, free: int, total: int, least_free: int) -> int:
-        """How many bytes have to go: none below the high mark while intake has the room that it needs."""
-        used = max(0, total - free)
-        if used * 100 <= total * self.high and free >= least_free:
-            return 0
-        return max(used - total * self.low // 100, 2 * least_free - free, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -19,31 +19,34 @@ from edge.attendance import FILE as ATTENDANCE
 from edge.attendance import Attendance
 from edge.buffer import rows
 from edge.buffer.deliveries import nobody
+from edge.buffer.hand import Hand
 from edge.buffer.held import DUPLICATES_NOTE
 from edge.buffer.notices import NoticeReceiver
 from edge.buffer.slot_maker import SlotMaker
 from edge.buffer.store import Buffer
+from edge.centre_commands import CentreCommands
 from edge.data_dir import PSEUDONYM_KEY
+from edge.draining import Draining
 from edge.durable import write_durably
-from edge.errors import PolicyError
 from edge.exposition import Exposition
 from edge.gatherer import Gatherer
 from edge.health import IDENTITY_DAMAGED, NO_POLICY, Condition, HealthBoard, worst_first
 from edge.housekeeping import Housekeeping
+from edge.inflow import Inflow, outage_seconds
 from edge.local_http import LocalHttp
-from edge.model import SealedInstance
+from edge.model import Destination, SealedInstance
 from edge.orders import Orders, publish
-from edge.policy.document import Policy, load_policy
+from edge.policy.document import Policy
+from edge.policy_in_force import PolicyInForce
 from edge.recovery import Recovered, close_shelves, look_again, recover
 from edge.routing import Router
-from edge.run_dir import RunDir
+from edge.run_dir import FOLLOWS, RunDir
 from edge.settings import EdgeSettings
 from edge.siblings import Siblings
 from edge.sync.identity import NodeIdentity
 from edge.sync.link import Link
-from edge.sync.policy_store import PolicyStore, policy_label
-from edge.sync.trust import PolicyTrust, load_enrolment
-from mesh.v1.common_pb2 import PolicyBundle
+from edge.sync.probation import Counts, Terms
+from edge.sync.trust import load_enrolment
 
 log = structlog.get_logger(__name__)
 
@@ -67,31 +70,43 @@ class Node:
         self._settings, self._dicom = settings, dicom
         self._run_dir = RunDir(settings.data_dir)
         self._siblings = Siblings(self._run_dir)
+        self._draining = Draining(settings.data_dir)
         self._health = HealthBoard()
         self._buffer = Buffer(settings.data_dir, ready_bytes=settings.ready_spool_bytes, admitted=admitted)
         self._enrolment = load_enrolment(settings.data_dir)
-        self._follows_centre = local_policy is None and self._enrolment.trust is not None
-        self._policy_lock = threading.Lock()
-        self._policy: Policy | None = local_policy
-        self._running_bundle: PolicyBundle | None = None
+        self._in_force = PolicyInForce(
+            settings.data_dir,
+            local_policy,
+            trust=self._enrolment.trust,
+            health=self._health,
+            changed=self._give_orders,
+            terms=Terms(seconds=settings.probation_seconds),
+            audit=lambda action, reason: Hand(settings.data_dir, who="this node").note(action, reason),
+        )
+        self._inflow = Inflow()
         self._router = Router(
             self._buffer,
             self._health,
-            lambda: self._policy,
+            lambda: self._in_force.policy,
             pseudonym_key(settings.data_dir),
             look=self._look,
             tidy=self._tidy,
+            inflow=self._inflow.note,
+            site=self._enrolment.trust.site if self._enrolment.trust else "",
         )
         self._housekeeping = Housekeeping(
             self._buffer,
             self._health,
-            lambda: self._policy,
+            lambda: self._in_force.policy,
             has_centre=self._enrolment.trust is not None,
             min_free_bytes=settings.min_free_bytes,
             slots=SlotMaker(settings.data_dir / "spool", self._buffer.slots, settings.ready_spool_bytes),
         )
         self._gatherer = Gatherer(
-            self._buffer.gatherings, Attendance(self._run_dir.path / ATTENDANCE).is_open, behind=self._buffer.behind
+            self._buffer.gatherings,
+            Attendance(self._run_dir.path / ATTENDANCE).is_open,
+            behind=self._buffer.behind,
+            health=self._health,
         )
         self._notices: NoticeReceiver | None = None
         self._http: LocalHttp | None = None
@@ -102,12 +117,15 @@ class Node:
         """Return when what arrives is routed: the address of the local HTTP."""
         http = LocalHttp(self._settings.http, alive=self.alive, facts=self.facts, metrics=self._metrics)
         self._http = http
-        self._take_up_last_good()
+        self._in_force.take_up()
+        self._in_force.start()
+        self._run_dir.write(FOLLOWS, self._in_force.follows())
         self._notices = NoticeReceiver(self._settings.data_dir, _Arrivals(self._buffer), look=self.look_again)
         self._notices.open()
         self.recover()
-        if self._policy is not None:
-            self._give_orders(self._policy)
+        policy = self._in_force.policy
+        if policy is not None:
+            self._give_orders(policy)
         else:
             self._health.raise_condition(NO_POLICY)
         self._router.start()
@@ -116,11 +134,13 @@ class Node:
         self._gatherer.start()
         http.start()
         if self._enrolment.identity is not None and self._enrolment.trust is not None:
-            self._link = self._make_link(self._enrolment.identity, self._enrolment.trust)
+            self._link = self._make_link(self._enrolment.identity)
             self._link.start()
-        elif self._enrolment.trouble:
-            self._health.raise_condition(IDENTITY_DAMAGED)
-        log.info("node.started", policy=self._policy.label if self._policy else "none")
+        else:
+            self._in_force.commit_unwatched()
+            if self._enrolment.trouble:
+                self._health.raise_condition(IDENTITY_DAMAGED)
+        log.info("node.started", policy=policy.label if policy else "none")
         return http.address
 
     def recover(self) -> Recovered:
@@ -129,7 +149,7 @@ class Node:
 
     def rebuild(self) -> Recovered:
         """Index the spool without opening any door, then end."""
-        self._take_up_last_good()
+        self._in_force.take_up(counts_as_start=False)
         found = self.recover()
         self._buffer.close()
         return found
@@ -146,6 +166,7 @@ class Node:
         """End within a few seconds: first what comes in, then the buffer."""
         if self._notices is not None:
             self._notices.stop()
+        self._in_force.stop()
         if self._link is not None:
             threading.Thread(target=self._link.stop, daemon=True).start()
         self._router.stop(timeout=2.0)
@@ -163,14 +184,15 @@ class Node:
 
     def facts(self) -> dict[str, Any]:
         """What the node says of itself to this machine."""
-        counts = self._buffer.counts()
+        counts, policy = self._buffer.counts(), self._in_force.policy
         free, total = self._buffer.spool.room()
+        inflow = self._inflow.bytes_per_hour()
         ready = self.alive() and self._siblings.receiving() and free >= self._settings.min_free_bytes
         return {
-            "ready": ready,
+            "ready": ready and not self._draining.is_on(),
             "version": version("skerry"),
             "dicom": self._dicom,
-            "policy": self._policy.label if self._policy else None,
+            "policy": policy.label if policy else None,
             "instances_held": counts.instances_held,
             "instances_nowhere": counts.instances_nowhere,
             "deliveries_waiting": counts.deliveries_waiting,
@@ -183,58 +205,41 @@ class Node:
             "outbox_events": counts.outbox_events,
             "spool_free_bytes": free,
             "spool_total_bytes": total,
+            "inflow_bytes_per_hour": inflow,
+            "outage_seconds": outage_seconds(room_bytes=free - self._settings.min_free_bytes, bytes_per_hour=inflow),
             "conditions": [_shown(one) for one in self.conditions()],
             "processes": self._siblings.processes(),
         }
 
     def conditions(self) -> tuple[Condition, ...]:
         """What is not right, here and in the other processes; the worst first."""
-        return worst_first([*self._health.current(), *self._siblings.conditions()])
+        drained = self._draining.conditions(lambda: self._buffer.counts().deliveries_waiting)
+        return worst_first([*self._health.current(), *self._siblings.conditions(), *drained])
 
-    def apply_policy(self, bundle: PolicyBundle) -> None:
-        """Run this policy from now on.
-
-        Raises:
-            PolicyError: it must not run here; the one before goes on untouched.
-        """
-        try:
-            text = bundle.document.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise PolicyError("the policy document is not UTF-8 text") from error
-        policy = load_policy(text).labelled(policy_label(bundle))
-        with self._policy_lock:
-            self._policy = policy
-            self._running_bundle = bundle
-            self._give_orders(policy)
-        self._health.clear(NO_POLICY.code)
-
-    def _take_up_last_good(self) -> None:
-        if self._enrolment.trust is None or not self._follows_centre:
-            return
-        for stored in self._policies(self._enrolment.trust).good():
-            try:
-                text = stored.bundle.document.decode("utf-8")
-                self._policy = load_policy(text).labelled(policy_label(stored.bundle))
-            except (PolicyError, UnicodeDecodeError):
-                log.exception("policy.cannot_run", file=stored.file)
-                continue
-            self._running_bundle = stored.bundle
-            return
-
-    def _policies(self, trust: PolicyTrust) -> PolicyStore:
-        return PolicyStore(self._settings.data_dir, site=trust.site, public_key=trust.public_key)
-
-    def _make_link(self, identity: NodeIdentity, trust: PolicyTrust) -> Link:
+    def _make_link(self, identity: NodeIdentity) -> Link:
         return Link(
             data_dir=self._settings.data_dir,
             identity=identity,
             outbox=self._buffer,
             health=self._health,
-            policies=self._policies(trust) if self._follows_centre else None,
-            running=self._running_bundle,
-            apply_policy=self.apply_policy,
+            pipeline=self._in_force.pipeline(self._counts),
             status=self._report,
             software_version=version("skerry"),
+            commands=CentreCommands(self._settings.data_dir, facts=self.facts, destinations=self._known).kinds(),
+        )
+
+    def _counts(self) -> Counts:
+        """What a policy is judged by."""
+        held, totals = self._buffer.counts(), self._exposition.totals()
+        return Counts(
+            accepted=totals.get("accepted", 0),
+            delivered=totals.get("delivered", 0),
+            failed=totals.get("retry", 0),
+            parked=totals.get("parked", 0),
+            quarantined=totals.get("quarantined", 0),
+            restarts=totals.get("restarts", 0),
+            unrouted=held.instances_nowhere,
+            waiting=held.deliveries_waiting,
         )
 
     def _report(self) -> Mapping[str, object]:
@@ -243,6 +248,7 @@ class Node:
         return {
             **{key: value for key, value in facts.items() if key not in reported},
             "dicom_endpoint": facts["dicom"],
+            "figures": self._exposition.figures(),
         }
 
     def _give_orders(self, policy: Policy) -> None:
@@ -255,8 +261,12 @@ class Node:
     def _tidy(self) -> None:
         close_shelves(self._buffer, self._router.admit)
 
+    def _known(self) -> Sequence[Destination]:
+        policy = self._in_force.policy
+        return policy.destinations if policy else ()
+
     def _destinations(self) -> set[str]:
-        return {one.name for one in self._policy.destinations} if self._policy else set()
+        return {one.name for one in self._known()}
 
     def _metrics(self) -> bytes:
         self._housekeeping.refresh()

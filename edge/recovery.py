@@ -55,10 +55,15 @@ def recover(buffer: Buffer, admit: Admit) -> Recovered:
     full = buffer.needs_full_scan()
     if full:
         buffer.slots.reopen_shelves()
+        asked = buffer.remembered.recall()
+        log.info("recovery.recalled", asked=asked)
+    else:
+        buffer.remembered.tidy()
     search = _Search(buffer, admit, full=full)
     search.taken_slots()
     search.open_shelves()
     if full and search.all_admitted:
+        buffer.remembered.forget_strangers()
         buffer.scanned()
     counts = search.counts
     metrics.INSTANCES_ADOPTED.inc(counts["adopted"])

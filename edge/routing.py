@@ -15,10 +15,12 @@ import structlog
 from edge import metrics
 from edge.buffer.store import Buffer
 from edge.health import BUFFER_FAILING, HealthBoard
+from edge.host_addresses import HostAddresses
 from edge.model import Decision, RoutedInstance, SealedInstance, TagSet
 from edge.policy.document import Policy
 from edge.policy.match import decide
-from edge.policy.origins import Origins
+from edge.policy.origins import Origins, hosts_of
+from edge.policy.placing import placed
 from edge.policy.privacy import shared_tags, shared_uid
 from edge.tags import read_file_tags
 
@@ -29,6 +31,8 @@ READ_TRIES = 3
 STUCK_SECONDS = 180.0
 """A batch of 64 headers takes milliseconds; a disk that holds it for so long will not give it back by itself."""
 TIDY_SECONDS = 60.0
+_INTEGER_STRINGS = 1 << 31
+"""PS3.5 Table 6.2-1: an IS is in this range."""
 UNDECIDED = Decision(policy="", outcomes=(), destinations=())
 
 
@@ -48,15 +52,23 @@ class Router:
         *,
         look: Callable[[], None] = _nothing,
         tidy: Callable[[], None] = _nothing,
+        inflow: Callable[[int], None] = lambda _: None,
+        site: str = "",
+        addresses: HostAddresses | None = None,
     ) -> None:
-        """`look` finds, and admits, what is in the spool and was never told of; `tidy` saves the next start work."""
+        """`look` finds, and admits, what is in the spool and was never told of; `tidy` saves the next start work.
+
+        `inflow` hears how many bytes came in. `addresses` knows where the names of destinations lead.
+        """
+        self._inflow, self._site = inflow, site
         self._buffer, self._health, self._policy, self._key = buffer, health, policy, pseudonym_key
         self._look, self._tidy, self._tidied = look, tidy, time.monotonic()
         self._stopping = threading.Event()
         self._asked_to_look = threading.Event()
         self._turned = time.monotonic()
         self._retry_at = 0.0
-        self._origins: tuple[Policy | None, Origins] = (None, Origins(()))
+        self._addresses = addresses or HostAddresses()
+        self._origins: tuple[Policy | None, int, Origins] = (None, 0, Origins(()))
         self._thread = threading.Thread(target=self._run, name="router", daemon=True)
 
     def start(self) -> None:
@@ -66,6 +78,7 @@ class Router:
     def stop(self, timeout: float) -> None:
         """Commit what has arrived, then end; what does not fit into `timeout` seconds is adopted at the next start."""
         self._stopping.set()
+        self._addresses.stop()
         self._thread.join(timeout)
 
     def alive(self) -> bool:
@@ -93,6 +106,8 @@ class Router:
             arrivals = self._buffer.next_arrivals(BATCH, timeout=0.0 if more else 0.5)
             if not arrivals and self._stopping.is_set():
                 return
+            if arrivals:
+                self._inflow(sum(one.data_set_length for one in arrivals))
             if left and time.monotonic() >= self._retry_at:
                 arrivals, left = left[:BATCH] + arrivals, left[BATCH:]
             left += self._commit(arrivals)
@@ -152,16 +167,23 @@ class Router:
             sealed=sealed,
             study_instance_uid=_uid(tags, "StudyInstanceUID"),
             series_instance_uid=_uid(tags, "SeriesInstanceUID"),
-            decision=decide(policy, sealed.facts, tags) if policy else UNDECIDED,
+            decision=self._decide(policy, sealed, tags) if policy else UNDECIDED,
             flags=tags.flags,
+            instance_number=_number(tags, "InstanceNumber"),
             shared_tags=self._shared(policy, sealed, tags) if policy else {},
             origins=self._origins_of(policy).of(sealed.facts) if policy else {},
         )
 
+    def _decide(self, policy: Policy, sealed: SealedInstance, tags: TagSet) -> Decision:
+        return decide(policy, placed(policy, sealed.facts, site=self._site, received_at=sealed.received_at), tags)
+
     def _origins_of(self, policy: Policy) -> Origins:
         if self._origins[0] is not policy:
-            self._origins = (policy, Origins(policy.destinations))
-        return self._origins[1]
+            self._addresses.follow(hosts_of(policy.destinations))
+        version = self._addresses.version
+        if self._origins[0] is not policy or self._origins[1] != version:
+            self._origins = (policy, version, Origins(policy.destinations, self._addresses.of))
+        return self._origins[2]
 
     def _shared(self, policy: Policy, sealed: SealedInstance, tags: TagSet) -> dict[str, str]:
         shared = shared_tags(policy, tags, self._key)
@@ -186,6 +208,11 @@ class Router:
                 break
         # Whatever a reader chokes on, the instance goes on: rules that need no tags still match.
         return TagSet(values={}, flags=("unreadable-header",))
+
+
+def _number(tags: TagSet, keyword: str) -> int | None:
+    value = tags.values.get(keyword)
+    return value if isinstance(value, int) and abs(value) < _INTEGER_STRINGS else None
 
 
 def _uid(tags: TagSet, keyword: str) -> str:

@@ -9,6 +9,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+FOLLOWS = "follows.json"
+"""Whether the node runs the control plane's policy, or the one that it was started with."""
+LOCAL_POLICY = "local-policy.json"
+"""The text of the policy that the node was started with; there is none when it follows its control plane."""
+
 
 class RunDir:
     """Small files, each written by one process and replaced as a whole."""

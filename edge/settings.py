@@ -73,10 +73,18 @@ def _network(value: str) -> str:
         raise ValueError(f"{value!r} is no network; expected for example 10.1.0.0/16 or 192.0.2.7") from error
 
 
+def _modality(value: str) -> str:
+    ae_title, _, endpoint = value.rpartition("@")
+    if not ae_title or not _ENDPOINT.match(endpoint):
+        raise ValueError(f"{value!r} is no modality; expected AETITLE@HOST:PORT, for example CT01@10.1.0.7:11112")
+    return f"{_ae_title(ae_title)}@{_endpoint(endpoint)}"
+
+
 Endpoint = Annotated[str, Checked(_endpoint)]
 AETitle = Annotated[str, Checked(_ae_title)]
 Networks = Annotated[tuple[Annotated[str, Checked(_network)], ...], Listed()]
 AETitles = Annotated[tuple[AETitle, ...], Listed()]
+Modalities = Annotated[tuple[Annotated[str, Checked(_modality)], ...], Listed()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +109,10 @@ class EdgeSettings:
     """Networks that may call; none named: everybody."""
     proxy_from: Networks = ()
     """Balancers whose connections begin with a PROXY header; from anybody else it would be a forged address."""
+    storage_commitment: bool = True
+    """Whether modalities may ask us to keep images: what lies in the spool is committed, and they may delete theirs."""
+    commitment_reports: Modalities = ()
+    """Where modalities that ask for storage commitment take reports, when they do not wait for them."""
     artim_timeout_seconds: Annotated[float, Gt(0)] = 30
     """How long a connection may take to become an association (PS3.8 section 9.1.5)."""
     dimse_timeout_seconds: Annotated[float, Gt(0)] = 60
@@ -120,12 +132,19 @@ class EdgeSettings:
     """Deliveries that one association carries before the lane looks at the queue again."""
     retry_cap_seconds: Annotated[float, Gt(0)] = 60.0
     """The longest pause between two tries; there is no limit on their number."""
+    verify_after_seconds: Annotated[float, Gt(0), Le(3_600)] = 5.0
+    """How long after sending a destination with `verify` is first asked; later questions wait twice as long each."""
+    verify_questions: Annotated[int, Ge(1), Le(10)] = 5
+    """How often it is asked before what is not there is sent again."""
     ingest_processes: Annotated[int, Ge(0), Le(32)] = 0
     """Processes that receive; 0 takes one for each core, and two at most."""
     forward_processes: Annotated[int, Ge(1), Le(64)] = 1
     """Processes that deliver; each has its share of the destinations."""
     stall_seconds: Annotated[float, Ge(1)] = 30.0
     """A process of the node that shows no progress for so long is killed and started again."""
+    probation_seconds: Annotated[float, Ge(0)] = 60.0
+    """How long a policy of the control plane is watched before it stays; one that does harm meanwhile is taken back. 0
+    takes every policy that loads."""
 
     def receiving(self) -> int:
         """How many processes receive."""

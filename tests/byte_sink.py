@@ -85,6 +85,8 @@ class ByteSink:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._wires: list[Wire] = []
+        self._serving: list[Wire] = []
+        """That of each association."""
         self._threads: list[threading.Thread] = []
 
     @property
@@ -113,9 +115,10 @@ class ByteSink:
         """Send these bytes on the newest connection, whatever its association is at."""
         self._wires[-1].send(raw)
 
-    def hang_up(self, connection: int = -1) -> None:
-        """End a connection, the newest one if no other is named, without a word."""
-        self._wires[connection].socket.shutdown(socket.SHUT_RDWR)
+    def hang_up(self, association: int | None = None) -> None:
+        """End an association, or the newest connection if none is named, without a word."""
+        wire = self._wires[-1] if association is None else self._serving[association]
+        wire.socket.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:
@@ -142,6 +145,7 @@ class ByteSink:
             seen = Seen(requested=requested)
             with self._numbering:  # several begin at the same moment
                 number = len(self.associations)
+                self._serving.append(wire)
                 self.associations.append(seen)
             _Served(wire, seen, self.habits, number).serve()
 

@@ -20,6 +20,7 @@ from edge.errors import UnknownInstance
 from edge.settings import ENVIRONMENT_PREFIX
 from provisioning.local.dataset import Part10, read_part10
 from provisioning.local.edge import Edge
+from provisioning.local.storescp import StoreScp
 
 
 class TunedEdge(Edge):
@@ -118,6 +119,16 @@ class TunedEdge(Edge):
             if line.startswith("{"):
                 lines.append(json.loads(line))
         return lines
+
+
+def waiting_node(tmp_path: Path, pacs: StoreScp, wait: str) -> TunedEdge:
+    """One whose only route waits so."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        "skerry: 1\ndestinations: [{name: pacs, kind: dicom, ae_title: PACS, host: 127.0.0.1, "
+        f"port: {pacs.port}}}]\nroutes: [{{name: whole, to: [pacs], wait: {wait}}}]\n"
+    )
+    return TunedEdge(tmp_path, policy=policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ class MemoryOutbox:
         self.aside: dict[int, str] = {}
         self.notes: dict[str, str] = {}
         self._events: dict[int, OutboxEvent] = {}
+        self._told: dict[int, OutboxEvent] = {}
+        self._told_to: dict[int, int] = {}
         self._next = 1
         self._changed = threading.Condition()
         self._news = False
@@ -51,7 +53,17 @@ class MemoryOutbox:
     def acknowledge(self, sequence: int) -> None:
         with self._changed:
             for number in [n for n in self._events if n <= sequence and n not in self.aside]:
-                del self._events[number]
+                self._told[number] = self._events.pop(number)
+            self._told_to[self.epoch] = max(self.told(), sequence)
+
+    def told(self) -> int:
+        return self._told_to.get(self.epoch, 0)
+
+    def tell_again(self, known: int) -> None:
+        with self._changed:
+            for number in [one for one in self._told if one > known]:
+                self._events[number] = self._told.pop(number)
+            self._told_to[self.epoch] = known
 
     def set_aside(self, sequence: int, reason: str) -> None:
         with self._changed:

@@ -1,4 +1,4 @@
-"""Debian's Orthanc with its DICOMweb plug-in, as a service that takes STOW-RS."""
+"""Debian's Orthanc with its DICOMweb plug-in, as a service that takes STOW-RS and a peer that takes C-STORE."""
 
 from __future__ import annotations
 
@@ -18,22 +18,26 @@ USER, PASSWORD = "skerry", "let-me-in"
 class Orthanc(Program):
     """A service in a fresh folder. Kept in memory is nothing: it may be stopped and started again."""
 
-    def __init__(self, folder: Path) -> None:
-        dicom, self.port = free_ports(2)
+    def __init__(self, folder: Path, *, lua: str = "", **settings: object) -> None:
+        """`lua` runs in it; `settings` are its own."""
+        self.dicom_port, self.port = free_ports(2)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "habits.lua").write_text(lua, encoding="utf-8")
         configuration = folder / "orthanc.json"
         configuration.write_text(
             json.dumps(
                 {
                     "Name": "test",
                     "StorageDirectory": str(folder / "storage"),
-                    "DicomPort": dicom,
+                    "DicomPort": self.dicom_port,
                     "HttpPort": self.port,
                     "RemoteAccessAllowed": False,
                     "AuthenticationEnabled": True,
                     "RegisteredUsers": {USER: PASSWORD},
                     "Plugins": [str(PLUGIN)],
                     "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+                    "LuaScripts": [str(folder / "habits.lua")] if lua else [],
+                    **settings,
                 }
             ),
             encoding="utf-8",
@@ -50,6 +54,11 @@ class Orthanc(Program):
         """Start, and return once it answers."""
         super().start()
         self.wait_port(self.port)
+
+    def stop(self, *, seconds: float = 0.0) -> int | None:
+        """Kill it: what it answered is in its database, and an orderly end takes it three seconds."""
+        self.kill()
+        return self.returncode
 
     def received(self) -> dict[str, bytes]:
         """The data sets that it holds, by SOP Instance UID."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
@@ -15,14 +16,54 @@ from pynetdicom.presentation import build_context
 
 from tests.edge_samples import CT, EXPLICIT
 
+VERIFICATION = "1.2.840.10008.1.1"
+
+
+class Gate(threading.Event):
+    """Where the library's own thread stands still while a caller reads an answer.
+
+    The library's event can be cleared between the thread's last look at it and its word that it stands; the thread
+    then takes the answer away from the caller. Here `clear` returns when the thread stands, or is gone.
+    """
+
+    def __init__(self, thread: threading.Thread) -> None:
+        super().__init__()
+        self._thread, self._turn, self._stands = thread, threading.Lock(), False
+        self.set()
+
+    def set(self) -> None:
+        with self._turn:
+            self._stands = False
+            super().set()
+
+    def clear(self) -> None:
+        super().clear()
+        while not self._stands and self._thread.is_alive():
+            time.sleep(0.0001)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        with self._turn:
+            if self.is_set():
+                return True
+            self._stands = True
+        return super().wait(timeout)
+
 
 @contextmanager
-def association(port: int, *, calling: str = "SCANNER", seconds: float = 10.0) -> Iterator[Any]:
-    """An established association that offers CT Image Storage in Explicit VR Little Endian and Verification."""
+def association(
+    port: int,
+    *,
+    calling: str = "SCANNER",
+    seconds: float = 10.0,
+    offered: Sequence[str] = (CT, VERIFICATION),
+    handlers: Sequence[Any] = (),
+) -> Iterator[Any]:
+    """An established association that offers these SOP classes in Explicit VR Little Endian."""
     ae = AE(ae_title=calling)
     ae.dimse_timeout = ae.network_timeout = ae.acse_timeout = seconds
-    contexts = [build_context(CT, EXPLICIT), build_context("1.2.840.10008.1.1", EXPLICIT)]
-    opened = ae.associate("127.0.0.1", port, contexts=contexts)
+    contexts = [build_context(one, EXPLICIT) for one in offered]
+    opened = ae.associate("127.0.0.1", port, contexts=contexts, evt_handlers=list(handlers))
+    opened._reactor_checkpoint = Gate(opened)
     try:
         yield opened
     finally:
@@ -45,8 +86,6 @@ def store(peer: Any, uid: str | None, content: bytes, *, message_id: int = 1, ra
         request._affected_sop_instance_uid = UID(raw_uid)
     request.DataSet = BytesIO(content)
     peer._reactor_checkpoint.clear()
-    while not peer._is_paused and peer.is_alive():
-        time.sleep(0.0001)
     peer.dimse.send_msg(request, 1)
     _context, response = peer.dimse.get_msg(block=True)
     peer._reactor_checkpoint.set()

@@ -13,7 +13,7 @@ import apsw
 _WORST = (
     ("quarantined", {"quarantined"}),
     ("parked", {"parked"}),
-    ("waiting", {"gathering", "due", "sending", "retry_wait", "held"}),
+    ("waiting", {"gathering", "due", "sending", "retry_wait", "held", "verifying"}),
     ("ended", {"superseded", "discarded"}),
     ("delivered", {"delivered"}),
 )

@@ -12,7 +12,9 @@ from edge.buffer import rows
 from edge.buffer.came_back import came_back, cut, remember
 from edge.buffer.database import first, run
 from edge.buffer.duplicates import OTHER_BYTES, SAME_BYTES, Twins, supersede
+from edge.buffer.expected import came
 from edge.buffer.gathering import gather
+from edge.buffer.remembered import apply_asked
 from edge.buffer.slots import generation_of, slot_of
 from edge.model import Priority, RoutedInstance
 
@@ -21,10 +23,21 @@ LATELY = 15 * 60 * 1_000_000
 
 
 def admit_all(
-    connection: apsw.Connection, *, wave: Sequence[RoutedInstance], twins: Mapping[str, Twins], now: int
+    connection: apsw.Connection,
+    *,
+    wave: Sequence[RoutedInstance],
+    twins: Mapping[str, Twins],
+    now: int,
+    remembers: bool = False,
 ) -> int:
-    """How many of these changed anything."""
-    return sum(_admit(connection, one, twins.get(one.sealed.instance_id), now) for one in wave)
+    """How many of these changed anything. `remembers`: people may have asked something of them before."""
+    added = [one for one in wave if _admit(connection, one, twins.get(one.sealed.instance_id), now)]
+    came(connection, added)
+    if remembers:
+        ids = json.dumps([one.sealed.instance_id for one in added])
+        for row in run(connection, "routed_among", ids=ids):
+            apply_asked(connection, row["id"], row["instance_id"], now)
+    return len(added)
 
 
 def _admit(connection: apsw.Connection, routed: RoutedInstance, twins: Twins | None, now: int) -> bool:

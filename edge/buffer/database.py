@@ -18,7 +18,7 @@ from edge.buffer.named_sql import load_queries
 from edge.errors import SettingsError
 
 APPLICATION_ID = 0x534B5259  # "SKRY"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_TIMEOUT_MS = 5_000
 _QUERIES = (
     load_queries("queries.sql")
@@ -27,6 +27,10 @@ _QUERIES = (
     | load_queries("returns.sql")
     | load_queries("eviction.sql")
     | load_queries("gathering.sql")
+    | load_queries("expected.sql")
+    | load_queries("proof.sql")
+    | load_queries("outbox.sql")
+    | load_queries("asked.sql")
 )
 
 Row = dict[str, Any]

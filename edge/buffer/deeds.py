@@ -35,12 +35,12 @@ def release(connection: apsw.Connection, ids: Sequence[int]) -> int:
 
 def hold(connection: apsw.Connection, ids: Sequence[int], *, reason: str) -> int:
     """Send none of these until they are released."""
-    return len(_change(connection, "hold_together", ids, _because("held back by an operator", reason)))
+    return len(_change(connection, "hold_together", ids, because("held back by an operator", reason)))
 
 
 def discard(connection: apsw.Connection, ids: Sequence[int], *, reason: str) -> int:
     """Never send these."""
-    return len(_end(connection, ids, _because("discarded by an operator", reason)))
+    return len(_end(connection, ids, because("discarded by an operator", reason)))
 
 
 def reroute(connection: apsw.Connection, ids: Sequence[int], *, to: str) -> int:
@@ -76,5 +76,6 @@ def _tell(connection: apsw.Connection, ids: Sequence[int], now: int) -> None:
     run(connection, "tell_together", ids=json.dumps(list(ids)), now=now)
 
 
-def _because(what: str, why: str) -> str:
+def because(what: str, why: str) -> str:
+    """The reason of a delivery that a person changed."""
     return f"{what}: {why}" if why else what

@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 
 from edge.buffer import claims
-from edge.buffer.database import first, open_reader, run
+from edge.buffer.database import Row, first, open_reader, run
 from edge.buffer.outcomes import Outcomes
 from edge.buffer.seal import to_microseconds
 from edge.buffer.spool import Spool
@@ -150,6 +150,18 @@ class Deliveries:
         The future ends when the transition is committed, or with what `settle` would have raised.
         """
         return self._outcomes.settle(change)
+
+    def verifies(self, destination: str) -> bool:
+        """Whether anything was sent there that it has not yet said to hold."""
+        return first(self._reader(), "verifies", destination=destination) is not None
+
+    def read(self, query: str, **values: object) -> list[Row]:
+        """Rows of one named query (`proofs.py`)."""
+        return run(self._reader(), query, **values)
+
+    def write(self, change: Callable[[apsw.Connection], object]) -> None:
+        """One change in a transaction of its own (`proofs.py`)."""
+        self._writer.write(change)
 
     def expire_leases(self) -> int:
         """Give back the deliveries of a sender that has not settled them in time. Returns how many."""

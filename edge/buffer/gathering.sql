@@ -2,8 +2,10 @@
 -- can prove that it fits; a test compares them with the table of transitions.
 
 -- join_gathering: another image of it came, so its quiet begins anew; one that went already is open again
-INSERT INTO gathering (route, scope, uid, quiet, at_most) VALUES (:route, :scope, :uid, :quiet, :at_most)
-ON CONFLICT (route, scope, uid) DO UPDATE SET quiet = excluded.quiet, at_most = excluded.at_most, quiet_for = 0
+INSERT INTO gathering (route, scope, uid, quiet, at_most, missing_quiet)
+VALUES (:route, :scope, :uid, :quiet, :at_most, :missing_quiet)
+ON CONFLICT (route, scope, uid) DO UPDATE SET quiet = excluded.quiet, at_most = excluded.at_most,
+  missing_quiet = excluded.missing_quiet, quiet_for = 0
 RETURNING id;
 
 -- gather_from: while this association is open, more may come
@@ -31,7 +33,20 @@ UPDATE gathering SET quiet_for = passed.value ->> 1, open_for = passed.value ->>
 FROM json_each(:passed) AS passed WHERE gathering.id = passed.value ->> 0;
 
 -- gathered: all of one series or study, together
-UPDATE delivery SET state = 'due', reason = '', changed_at = :now WHERE state = 'gathering' AND gathering = :id RETURNING id;
+UPDATE delivery SET state = 'due', reason = :reason, changed_at = :now WHERE state = 'gathering' AND gathering = :id RETURNING id;
+
+-- gaps: numbers between the first and the last of each series that no image has; a series with more gaps than images is
+-- numbered in another way (by phases, by echoes, in steps), and has none
+SELECT coalesce(sum(gaps), 0) AS gaps FROM (
+  SELECT max(instance_number) - min(instance_number) + 1 - count(DISTINCT instance_number) AS gaps,
+    count(DISTINCT instance_number) AS numbers
+  FROM instance
+  WHERE instance_number IS NOT NULL AND study_instance_uid IN (
+      SELECT waiting.study_instance_uid FROM delivery JOIN instance AS waiting ON waiting.id = delivery.instance
+      WHERE delivery.state = 'gathering' AND delivery.gathering = :id)
+    AND (:series IS NULL OR series_instance_uid = :series)
+  GROUP BY series_instance_uid
+) WHERE gaps < numbers;
 
 -- close_gathering: what comes from now on opens another
 DELETE FROM gathering WHERE id = :id;

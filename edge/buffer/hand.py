@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import apsw
 
 from edge.buffer import rows
 from edge.buffer.database import open_reader, open_writer, run
+from edge.buffer.deed_journal import DeedJournal, Entry
 from edge.buffer.deeds import Together, discard, hold, release, reroutable, reroute
 from edge.buffer.deliveries import WAKE_NOTE
 from edge.buffer.seal import from_microseconds, to_microseconds
@@ -54,7 +55,7 @@ class Hand:
     def __init__(self, data_dir: Path, *, who: str = "") -> None:
         """`who` is written beside what is done."""
         self._path, self._who = data_dir / "edge.db", who
-        self._view = BufferView(data_dir)
+        self._view, self._journal = BufferView(data_dir), DeedJournal(data_dir)
         self._reader = open_reader(self._path)
 
     def requeue(
@@ -107,7 +108,7 @@ class Hand:
             UnknownInstance: a UID was given and nothing is known under it.
         """
         found = reroutable(self._reader, self._chosen(choice, DeliveryEvent.DISCARDED_BY_OPERATOR), to=to)
-        return len(found) if dry_run else self._do("reroute", choice, f"to {to}", found, partial(reroute, to=to))
+        return len(found) if dry_run else self._do("reroute", choice, f"to {to}", found, partial(reroute, to=to), to=to)
 
     def fixable(self, uid: str) -> list[SealedInstance]:
         """The instances under a UID with a delivery that waits for a person.
@@ -137,9 +138,13 @@ class Hand:
             for row in found:
                 run(connection, "write_fix", id=row["id"], steps=steps, now=now)
                 stuck += [one["id"] for one in run(connection, "stuck_of", id=row["id"])]
+            of = _named(connection, stuck)
             release(connection, stuck)
-            deed = self._deed(connection, "fix", Choice(uid=uid), reason)
+            entry = replace(self._entry("fix", Choice(uid=uid), reason), of=of, steps=steps, deliveries=len(stuck))
+            deed = self._deed(connection, entry)
             run(connection, "count_deed", id=deed, deliveries=len(stuck))
+            begun = self._journal.begin(entry)
+        self._journal.did(begun)
         return len(found)
 
     def route_again(self, *, uid: str | None, dry_run: bool) -> int:
@@ -151,7 +156,7 @@ class Hand:
                 run(connection, "forget_routing", id=row_id)
             return len(ids)
 
-        return len(found) if dry_run else self._do("route again", Choice(uid=uid), "", found, forget)
+        return len(found) if dry_run else self._do("route again", Choice(uid=uid), "", found, forget, named=False)
 
     def release_events(self, *, dry_run: bool) -> int:
         """Tell the control plane once more of events that it could not read before; return how many."""
@@ -163,6 +168,14 @@ class Hand:
                 now = to_microseconds(datetime.now(UTC))
                 run(connection, "write_note", key="link.set_aside", value="", now=now)
         return count
+
+    def note(self, action: str, reason: str) -> None:
+        """Write down something that was done beside the queue."""
+        entry = self._entry(action, Choice(), reason)
+        with self._changing() as connection:
+            self._deed(connection, entry)
+            begun = self._journal.begin(entry)
+        self._journal.did(begun)
 
     def deeds(self, limit: int = 100) -> list[Record]:
         """What people did here, the newest first."""
@@ -193,27 +206,46 @@ class Hand:
         )
         return [row["id"] for row in found]
 
-    def _do(self, action: str, choice: Choice, reason: str, ids: Sequence[int], together: Together) -> int:
-        done, deed = 0, 0
+    def _do(
+        self,
+        action: str,
+        choice: Choice,
+        reason: str,
+        ids: Sequence[int],
+        together: Together,
+        *,
+        to: str = "",
+        named: bool = True,
+    ) -> int:
+        """`named`: the ids are those of deliveries, and what becomes of them is more than audit."""
+        done, deed, entry = 0, 0, replace(self._entry(action, choice, reason), to=to)
         for start in range(0, len(ids), CHANGES_TOGETHER):
+            part = ids[start : start + CHANGES_TOGETHER]
             with self._changing() as connection:
-                deed = deed or self._deed(connection, action, choice, reason)
-                count = together(connection, ids[start : start + CHANGES_TOGETHER])
+                deed = deed or self._deed(connection, entry)
+                of = _named(connection, part) if named else {}
+                count = together(connection, part)
                 run(connection, "count_deed", id=deed, deliveries=count)
+                begun = self._journal.begin(replace(entry, of=of, deliveries=count))
+            self._journal.did(begun)
             done += count
         return done
 
-    def _deed(self, connection: apsw.Connection, action: str, choice: Choice, reason: str) -> int:
+    def _entry(self, action: str, choice: Choice, reason: str) -> Entry:
         asked = {key: value for key, value in asdict(choice).items() if value}
         now = to_microseconds(datetime.now(UTC))
+        words = json.dumps(asked, default=str)
+        return Entry(done_at=now, who=self._who, action=action, choice=words, reason=reason)
+
+    def _deed(self, connection: apsw.Connection, entry: Entry) -> int:
         (row,) = run(
             connection,
             "add_deed",
-            now=now,
-            who=self._who,
-            action=action,
-            choice=json.dumps(asked, default=str),
-            reason=reason,
+            now=entry.done_at,
+            who=entry.who,
+            action=entry.action,
+            choice=entry.choice,
+            reason=entry.reason,
         )
         return int(row["id"])
 
@@ -229,3 +261,9 @@ class Hand:
         finally:
             connection.close()  # rolls back what was not committed
             turn.close()
+
+
+def _named(connection: apsw.Connection, ids: Sequence[int]) -> dict[str, list[str]]:
+    """The instances of these deliveries, by destination: what outlives the index."""
+    found = run(connection, "named_deliveries", ids=json.dumps(list(ids)))
+    return {row["destination"]: json.loads(row["instances"]) for row in found}

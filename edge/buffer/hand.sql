@@ -29,13 +29,13 @@ RETURNING id;
 -- discard_together: a person ends these
 UPDATE delivery SET state = 'discarded', reason = :reason, not_before = 0, changed_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids))
-  AND state IN ('gathering', 'due', 'retry_wait', 'parked', 'quarantined', 'held')
+  AND state IN ('gathering', 'due', 'retry_wait', 'parked', 'quarantined', 'held', 'verifying')
 RETURNING id;
 
 -- reroutable: those of these that can still be sent somewhere else
 SELECT id FROM delivery
 WHERE id IN (SELECT value FROM json_each(:ids)) AND destination <> :destination
-  AND state IN ('gathering', 'due', 'retry_wait', 'parked', 'quarantined', 'held')
+  AND state IN ('gathering', 'due', 'retry_wait', 'parked', 'quarantined', 'held', 'verifying')
 ORDER BY id;
 
 -- reroute_together: the instances of these deliveries go to another destination too, those that do not already

@@ -18,8 +18,9 @@ from edge.buffer.free_slots import FreeSlot, FreeSlots
 from edge.buffer.part10 import FileMeta
 from edge.buffer.reception import ReadySlot, Reception
 from edge.buffer.shelves import Shelf
+from edge.buffer.slot_file import open_empty
 from edge.buffer.slots import SIZES
-from edge.buffer.spool import make_root, open_empty, room
+from edge.buffer.spool import make_root, room
 from edge.errors import SpoolError
 
 log = structlog.get_logger(__name__)

@@ -1,10 +1,10 @@
 -- add_instance: custody becomes a row; a second adoption changes nothing, but what no policy has routed can be routed
 INSERT INTO instance (instance_id, sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid,
   transfer_syntax_uid, calling_ae_title, called_ae_title, peer_address, received_at, data_set_offset,
-  data_set_length, checksum, policy, outcomes, flags, shared_uids, routed_to, standing)
+  data_set_length, checksum, instance_number, policy, outcomes, flags, shared_uids, routed_to, standing)
 VALUES (:instance_id, :sop_class_uid, :sop_instance_uid, :study_instance_uid, :series_instance_uid,
   :transfer_syntax_uid, :calling_ae_title, :called_ae_title, :peer_address, :received_at, :data_set_offset,
-  :data_set_length, :checksum, :policy, :outcomes, :flags, :shared_uids, :routed_to,
+  :data_set_length, :checksum, :instance_number, :policy, :outcomes, :flags, :shared_uids, :routed_to,
   :standing)
 ON CONFLICT (instance_id) DO UPDATE SET study_instance_uid = excluded.study_instance_uid,
   series_instance_uid = excluded.series_instance_uid, policy = excluded.policy, outcomes = excluded.outcomes,
@@ -52,28 +52,6 @@ SELECT instance.instance_id, instance.shared_uids, delivery.destination, deliver
   delivery.attempts, delivery.dimse_status
 FROM delivery JOIN instance ON instance.id = delivery.instance WHERE delivery.id = :id;
 
--- pending_events: the oldest events that the control plane has not acknowledged
-SELECT sequence, kind, occurred_at, body FROM outbox WHERE set_aside IS NULL ORDER BY sequence LIMIT :limit;
-
--- acknowledge: events up to here are committed centrally
-DELETE FROM outbox WHERE sequence <= :sequence AND set_aside IS NULL;
-
--- forget_events: a node without a control plane keeps only the newest events
-DELETE FROM outbox WHERE sequence <= (SELECT max(sequence) FROM outbox) - :keep;
-
--- set_aside: the control plane cannot take this event; it is kept, and blocks no other
-UPDATE outbox SET set_aside = :reason WHERE sequence = :sequence;
-
--- copy_set_aside: events that were set aside are told again, under new numbers: the old ones are acknowledged
-INSERT INTO outbox (kind, occurred_at, body)
-SELECT kind, occurred_at, body FROM outbox WHERE set_aside IS NOT NULL ORDER BY sequence;
-
--- drop_set_aside: their old numbers
-DELETE FROM outbox WHERE set_aside IS NOT NULL;
-
--- set_aside_count: events that wait for a person
-SELECT count(*) AS events FROM outbox WHERE set_aside IS NOT NULL;
-
 -- write_note: a small fact for people
 INSERT INTO note (key, value, written_at) VALUES (:key, :value, :now)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, written_at = excluded.written_at;
@@ -86,15 +64,15 @@ SELECT key, value, written_at FROM note ORDER BY key;
 
 -- counts: how full the buffer is; who waits longest is, nearly always, who was admitted first
 SELECT (SELECT count(*) FROM instance WHERE released_at IS NULL) AS held,
-  (SELECT sum(deliveries) FROM tally WHERE state IN ('gathering', 'due', 'sending', 'retry_wait')) AS waiting,
+  (SELECT sum(deliveries) FROM tally WHERE state IN ('gathering', 'due', 'sending', 'retry_wait', 'verifying')) AS waiting,
   (SELECT sum(deliveries) FROM tally WHERE state = 'quarantined') AS quarantined,
   (SELECT sum(deliveries) FROM tally WHERE state = 'held') AS held_back,
   (SELECT sum(deliveries) FROM tally WHERE state = 'parked') AS parked,
   (SELECT received_at FROM instance WHERE id = (
     SELECT instance FROM delivery INDEXED BY delivery_on_its_way
-    WHERE state IN ('due', 'sending', 'retry_wait') ORDER BY id LIMIT 1)) AS oldest_waiting,
+    WHERE state IN ('due', 'sending', 'retry_wait', 'verifying') ORDER BY id LIMIT 1)) AS oldest_waiting,
   (SELECT count(*) FROM instance INDEXED BY instance_nowhere WHERE routed_to = 0 AND released_at IS NULL) AS nowhere,
-  (SELECT count(*) FROM outbox) AS outbox,
+  (SELECT count(*) FROM outbox WHERE sequence > (SELECT sequence FROM told)) AS outbox,
   (SELECT json_group_object(standing, instances) FROM standings) AS standings;
 
 -- tally: every delivery that has a row, by state and priority
@@ -128,8 +106,14 @@ SELECT * FROM instance
 WHERE :uid IN (sop_instance_uid, study_instance_uid, series_instance_uid, instance_id)
   AND released_at IS NULL AND vacated = 0 ORDER BY id DESC LIMIT :limit;
 
+-- in_spool_newest: what came last and is still in the spool, with where it was sent
+SELECT *, (SELECT json_group_array(json_array(destination, priority, gathering IS NOT NULL))
+           FROM delivery WHERE delivery.instance = instance.id) AS sent_to
+FROM instance WHERE released_at IS NULL AND vacated = 0 ORDER BY id DESC LIMIT :limit;
+
 -- in_spool_since: what is still in the spool, by page, with where it was sent (the plus keeps the order of the table)
-SELECT *, (SELECT json_group_array(destination) FROM delivery WHERE delivery.instance = instance.id) AS sent_to
+SELECT *, (SELECT json_group_array(json_array(destination, priority, gathering IS NOT NULL))
+           FROM delivery WHERE delivery.instance = instance.id) AS sent_to
 FROM instance
 WHERE id > :after AND +received_at >= :since AND released_at IS NULL AND vacated = 0 ORDER BY id LIMIT :limit;
 
@@ -256,6 +240,9 @@ WHERE instance.replaced = 1 AND instance.released_at IS NULL
 
 -- long_gone: released and emptied before this time
 SELECT id FROM instance WHERE vacated = 1 AND released_at < :before ORDER BY released_at LIMIT :limit;
+
+-- forget_proofs: of instances that are forgotten
+DELETE FROM proof WHERE delivery IN (SELECT id FROM delivery WHERE instance IN (SELECT value FROM json_each(:ids)));
 
 -- forget_deliveries: of instances that are forgotten
 DELETE FROM delivery WHERE instance IN (SELECT value FROM json_each(:ids));

@@ -42,6 +42,7 @@ def instance_values(routed: RoutedInstance) -> dict[str, object]:
         "data_set_offset": sealed.data_set_offset,
         "data_set_length": sealed.data_set_length,
         "checksum": sealed.checksum,
+        "instance_number": routed.instance_number,
         "policy": routed.decision.policy,
         "outcomes": _outcomes_text(routed.decision.outcomes),
         "flags": json.dumps(routed.flags) if routed.flags else "[]",

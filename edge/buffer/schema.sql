@@ -16,6 +16,7 @@ CREATE TABLE instance (
   data_set_offset INTEGER NOT NULL,
   data_set_length INTEGER NOT NULL,
   checksum INTEGER NOT NULL,
+  instance_number INTEGER,                   -- its place in its series, as its sender counts
   policy TEXT NOT NULL,                      -- '' while no policy has routed it
   outcomes TEXT NOT NULL,                    -- JSON: why each route took it or did not
   flags TEXT NOT NULL,                       -- JSON: what was odd about it
@@ -44,9 +45,9 @@ CREATE TABLE delivery (
   instance INTEGER NOT NULL REFERENCES instance (id),
   destination TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('due', 'sending', 'retry_wait', 'delivered', 'parked', 'superseded',
-                                       'gathering', 'quarantined', 'held', 'discarded')),
+                                       'gathering', 'quarantined', 'held', 'discarded', 'verifying')),
   attempts INTEGER NOT NULL DEFAULT 0,
-  not_before INTEGER NOT NULL DEFAULT 0,     -- retry_wait -> due when it has passed
+  not_before INTEGER NOT NULL DEFAULT 0,     -- retry_wait -> due, or verifying -> asked, when it has passed
   lease_until INTEGER NOT NULL DEFAULT 0,    -- sending -> due when it has passed
   dimse_status INTEGER NOT NULL DEFAULT 0,   -- the peer's own last word
   reason TEXT NOT NULL DEFAULT '',
@@ -58,10 +59,21 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_due ON delivery (destination, priority, attempts, id) WHERE state = 'due';
 CREATE INDEX delivery_waiting ON delivery (destination, not_before, priority) WHERE state = 'retry_wait';
 CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
-CREATE INDEX delivery_on_its_way ON delivery (id, state) WHERE state IN ('due', 'sending', 'retry_wait');
+CREATE INDEX delivery_on_its_way ON delivery (id, state) WHERE state IN ('due', 'sending', 'retry_wait', 'verifying');
 CREATE INDEX delivery_unfinished ON delivery (destination, state) WHERE state NOT IN ('delivered', 'superseded', 'discarded');
 CREATE INDEX delivery_gathering ON delivery (gathering) WHERE state = 'gathering';
+CREATE INDEX delivery_verifying ON delivery (destination, not_before) WHERE state = 'verifying';
 CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'parked';
+
+-- What a destination is asked for that acknowledged an instance and has not yet said that it holds it.
+CREATE TABLE proof (
+  delivery INTEGER PRIMARY KEY REFERENCES delivery (id),
+  study TEXT NOT NULL,                       -- the UIDs as they were sent
+  series TEXT NOT NULL,
+  sop TEXT NOT NULL,
+  asked INTEGER NOT NULL DEFAULT 0,          -- how often since it was sent last
+  missing INTEGER NOT NULL DEFAULT 0         -- how often it was sent again because it was not there
+) STRICT;
 
 -- How many rows `delivery` holds, by state and priority: counting a million every two seconds costs too much. Kept by
 -- the database itself, so no statement can forget it.
@@ -74,7 +86,7 @@ CREATE TABLE tally (
 INSERT INTO tally (state, priority, deliveries)
 SELECT states.value, priorities.value, 0
 FROM json_each('["due", "sending", "retry_wait", "delivered", "parked", "superseded",
-                "gathering", "quarantined", "held", "discarded"]') AS states,
+                "gathering", "quarantined", "held", "discarded", "verifying"]') AS states,
   json_each('[0, 1, 2]') AS priorities;
 CREATE TRIGGER delivery_added AFTER INSERT ON delivery BEGIN
   UPDATE tally SET deliveries = deliveries + 1 WHERE state = NEW.state AND priority = NEW.priority;
@@ -131,6 +143,7 @@ CREATE TABLE gathering (
   uid TEXT NOT NULL,
   quiet INTEGER NOT NULL,
   at_most INTEGER NOT NULL,
+  missing_quiet INTEGER NOT NULL,            -- instead of `quiet` while announced images are missing
   quiet_for INTEGER NOT NULL DEFAULT 0,
   open_for INTEGER NOT NULL DEFAULT 0,
   UNIQUE (route, scope, uid)
@@ -140,6 +153,46 @@ CREATE TABLE gathering_from (
   association INTEGER NOT NULL,              -- its number; while it is open, more may come
   PRIMARY KEY (gathering, association)
 ) STRICT, WITHOUT ROWID;
+
+-- What modalities announce: the performed procedure steps that they report (MPPS), and the UIDs that these, and requests
+-- for storage commitment, name. Nothing of patients is kept of either.
+CREATE TABLE procedure_step (
+  uid TEXT PRIMARY KEY,
+  study TEXT NOT NULL,                        -- '' when it names none, or several
+  finished INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX procedure_step_unfinished ON procedure_step (study) WHERE finished = 0;
+CREATE INDEX procedure_step_changed ON procedure_step (changed_at);
+CREATE TABLE expectation (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  source TEXT NOT NULL CHECK (source IN ('step', 'commitment')),
+  of TEXT NOT NULL,                           -- the step's UID, or the transaction's
+  study TEXT NOT NULL,                        -- '' while nobody knows, '-' when it is of several
+  series TEXT NOT NULL,                       -- as `study`
+  final INTEGER NOT NULL,                     -- 1 when it names all that there will be
+  named INTEGER NOT NULL DEFAULT 0,
+  missing INTEGER NOT NULL DEFAULT 0,         -- how many of those have not come; a trigger keeps it
+  changed_at INTEGER NOT NULL,
+  gone_at INTEGER,                            -- when its series or study went on without what was missing
+  gone_gathering INTEGER NOT NULL DEFAULT 0   -- the last `gathering.id` that waited for it longer
+) STRICT;
+CREATE INDEX expectation_of ON expectation (of);
+CREATE INDEX expectation_by_study ON expectation (study);
+CREATE INDEX expectation_by_series ON expectation (series);
+CREATE INDEX expectation_changed ON expectation (changed_at);
+CREATE INDEX expectation_met ON expectation (changed_at) WHERE missing = 0 AND final = 1;
+CREATE INDEX expectation_unmet ON expectation (gone_at) WHERE missing > 0 AND gone_at IS NOT NULL;
+CREATE TABLE expected (
+  uid TEXT NOT NULL,
+  expectation INTEGER NOT NULL REFERENCES expectation (id) ON DELETE CASCADE,
+  here INTEGER NOT NULL,                      -- 1 when it is here, or was
+  PRIMARY KEY (uid, expectation)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX expected_by_expectation ON expected (expectation, here);
+CREATE TRIGGER expected_arrived AFTER UPDATE OF here ON expected WHEN OLD.here = 0 AND NEW.here = 1 BEGIN
+  UPDATE expectation SET missing = missing - 1 WHERE id = NEW.expectation;
+END;
 
 -- What a person changes in an object before it is sent, beside the transforms of its destinations. Its file stays as it is.
 CREATE TABLE fix (
@@ -159,6 +212,17 @@ CREATE TABLE deed (
   deliveries INTEGER NOT NULL
 ) STRICT;
 
+-- What people asked of instances before the index was lost, until their deliveries are made anew.
+CREATE TABLE asked (
+  instance_id TEXT NOT NULL,
+  destination TEXT NOT NULL,                  -- '' for what is of the instance: its fix
+  standing TEXT NOT NULL CHECK (standing IN ('', 'held', 'discarded')),
+  sent_here INTEGER NOT NULL,                 -- by a person, not by a route
+  reason TEXT NOT NULL,
+  steps TEXT NOT NULL,
+  PRIMARY KEY (instance_id, destination)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE outbox (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused within an epoch, also after rows are gone
   kind TEXT NOT NULL,
@@ -166,7 +230,16 @@ CREATE TABLE outbox (
   body TEXT NOT NULL,
   set_aside TEXT                              -- why the control plane could not take it; kept for a person
 ) STRICT;
-CREATE INDEX outbox_pending ON outbox (sequence) WHERE set_aside IS NULL;
+CREATE INDEX outbox_set_aside ON outbox (sequence) WHERE set_aside IS NOT NULL;
+
+-- How far the control plane has the outbox. What instances were is kept for some days behind this line: a control
+-- plane that was restored from a backup is told again.
+CREATE TABLE told (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  epoch TEXT NOT NULL,                       -- the one under which it said so
+  sequence INTEGER NOT NULL
+) STRICT;
+INSERT INTO told (id, epoch, sequence) VALUES (1, '', 0);
 
 -- Slots that hold nothing. One without an owner is wiped, on the disk; an ingest process owns it before it writes.
 CREATE TABLE free_slot (

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import os
+import stat
 from dataclasses import dataclass
 from enum import Enum, auto
+from pathlib import Path
 
 from isal.isal_zlib import crc32
 
 from edge.buffer import padding
 from edge.buffer.part10 import FileMeta, decode_meta
 from edge.buffer.seal import PREAMBLE_LENGTH, Seal, unpack
+from edge.buffer.slots import file_of
 from edge.errors import SpoolFull
 from edge.model import SealedInstance
 
@@ -195,3 +199,19 @@ def _cut_off(descriptor: int, seal: Seal) -> bool:
     behind = os.pread(descriptor, seal.tail_length, seal.data_set_offset + seal.data_set_length)
     generation = int(seal.instance_id[16:], 16)
     return len(behind) == seal.tail_length and not padding.is_whole(behind, generation)
+
+
+def open_empty(root: Path, slot: str, size: int) -> int | None:
+    """A slot's file, locked, when it holds no seal and has this size; None otherwise."""
+    try:
+        descriptor = os.open(root / file_of(slot), os.O_RDWR | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
+        return None
+    status = os.fstat(descriptor)
+    fits = stat.S_ISREG(status.st_mode) and status.st_size == size
+    if fits and lock(descriptor) and is_unsealed(preamble_of(descriptor)):
+        return descriptor
+    os.close(descriptor)
+    return None

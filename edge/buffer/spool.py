@@ -9,11 +9,9 @@ Invariants:
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import shutil
-import stat
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -272,22 +270,6 @@ def room(root: Path) -> tuple[int, int]:
     """Bytes free for us and bytes in all, on the spool's disk."""
     usage = shutil.disk_usage(root)
     return usage.free, usage.total
-
-
-def open_empty(root: Path, slot: str, size: int) -> int | None:
-    """A slot's file, locked, when it holds no seal and has this size; None otherwise."""
-    try:
-        descriptor = os.open(root / file_of(slot), os.O_RDWR | os.O_NOFOLLOW)
-    except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            raise
-        return None
-    status = os.fstat(descriptor)
-    fits = stat.S_ISREG(status.st_mode) and status.st_size == size
-    if fits and slot_file.lock(descriptor) and slot_file.is_unsealed(slot_file.preamble_of(descriptor)):
-        return descriptor
-    os.close(descriptor)
-    return None
 
 
 def _wiped(descriptor: int, size: int, *, blank: bool = False) -> bool:

@@ -1,7 +1,7 @@
 """The states of a delivery and the only ways between them (pure).
 
 Accepted is not delivered: a delivery exists because the edge took custody; it is `delivered` only when the
-destination answered success for that very instance.
+destination answered success for that very instance and, where the policy asks for it, said that it holds it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ class DeliveryState(StrEnum):
     GATHERING = "gathering"
     DUE = "due"
     SENDING = "sending"
+    VERIFYING = "verifying"
     RETRY_WAIT = "retry_wait"
     DELIVERED = "delivered"
     PARKED = "parked"
@@ -32,6 +33,10 @@ class DeliveryEvent(StrEnum):
     GATHERED = "gathered"
     CLAIMED = "claimed"
     ACCEPTED = "accepted"
+    UNPROVEN = "unproven"
+    VERIFIED = "verified"
+    MISSING = "missing"
+    NEVER_FOUND = "never_found"
     FAILED_TRANSIENTLY = "failed_transiently"
     REFUSED = "refused"
     UNFIT = "unfit"
@@ -52,6 +57,12 @@ TRANSITIONS: dict[tuple[DeliveryState, DeliveryEvent], DeliveryState] = {
     (_S.DUE, _E.CLAIMED): _S.SENDING,
     (_S.SENDING, _E.ACCEPTED): _S.DELIVERED,
     (_S.DUE, _E.ACCEPTED): _S.DELIVERED,  # its lease ran out while it was being sent; the success is no less real
+    # Where the policy asks for it, the destination is asked afterwards whether it holds what it acknowledged.
+    (_S.SENDING, _E.UNPROVEN): _S.VERIFYING,
+    (_S.DUE, _E.UNPROVEN): _S.VERIFYING,  # its lease ran out while it was being sent
+    (_S.VERIFYING, _E.VERIFIED): _S.DELIVERED,
+    (_S.VERIFYING, _E.MISSING): _S.RETRY_WAIT,  # it does not hold it, so it gets it again
+    (_S.VERIFYING, _E.NEVER_FOUND): _S.PARKED,  # again and again, or it cannot be asked: a person decides
     (_S.SENDING, _E.FAILED_TRANSIENTLY): _S.RETRY_WAIT,
     (_S.SENDING, _E.REFUSED): _S.PARKED,  # a person decides; nothing clinical expires
     (_S.SENDING, _E.UNFIT): _S.QUARANTINED,  # the object itself stands in the way, not the destination
@@ -75,6 +86,7 @@ TRANSITIONS: dict[tuple[DeliveryState, DeliveryEvent], DeliveryState] = {
     (_S.PARKED, _E.DISCARDED_BY_OPERATOR): _S.DISCARDED,
     (_S.QUARANTINED, _E.DISCARDED_BY_OPERATOR): _S.DISCARDED,
     (_S.HELD, _E.DISCARDED_BY_OPERATOR): _S.DISCARDED,
+    (_S.VERIFYING, _E.DISCARDED_BY_OPERATOR): _S.DISCARDED,
     (_S.DISCARDED, _E.ACCEPTED): _S.DELIVERED,
     (_S.DISCARDED, _E.SENT_HERE_BY_OPERATOR): _S.DUE,  # instead of elsewhere: sent away and back again, it is not lost
     # A newer object of the same UID takes its place, because the policy says so. What is being sent is not torn off.

@@ -25,12 +25,15 @@ from edge.buffer.deliveries import Deliveries, nobody
 from edge.buffer.duplicates import find_twins, replaced, waves
 from edge.buffer.epoch import BOOT_NOTE, current_epoch, mark_boot, renew_epoch
 from edge.buffer.eviction import Evictions
+from edge.buffer.expected import done_with, forget_done, forget_with, studies_of
 from edge.buffer.gathering import Gatherings
 from edge.buffer.intake import Intake
 from edge.buffer.part10 import FileMeta
 from edge.buffer.reception import Reception
+from edge.buffer.remembered import Remembered
 from edge.buffer.seal import to_microseconds
 from edge.buffer.slot_index import SlotIndex
+from edge.buffer.telling import KEPT, Telling
 from edge.buffer.transitions import Transition, take
 from edge.clock import SYSTEM, Clock
 from edge.errors import IllegalTransition
@@ -65,6 +68,8 @@ class Buffer(Deliveries):
         self._admitted = admitted
         self.slots = SlotIndex(self._reader, self._writer, ready_bytes)
         self.evictions = Evictions(self._reader, self._writer)
+        self.remembered = Remembered(data_dir, self._reader, self._writer)
+        self.telling = Telling(self._reader, self._writer)
         self.gatherings = Gatherings(self._reader, self._writer, self._wake)
         self._intake: Intake | None = None
         self._intake_lock = threading.Lock()
@@ -128,7 +133,8 @@ class Buffer(Deliveries):
         added = 0
         for wave in waves(routed):
             twins = find_twins(self._reader(), self.spool, wave)
-            added += self._writer.write(partial(admit_all, wave=wave, twins=twins, now=now))
+            change = partial(admit_all, wave=wave, twins=twins, now=now, remembers=self.remembered.is_needed)
+            added += self._writer.write(change)
         self._wake()
         return added
 
@@ -136,25 +142,24 @@ class Buffer(Deliveries):
 
     def read_outbox(self, limit: int) -> Sequence[OutboxEvent]:
         """The oldest events that the control plane has not acknowledged. Reading removes nothing."""
-        return rows.events(run(self._reader(), "pending_events", limit=limit))
+        return self.telling.read(limit)
+
+    def told(self) -> int:
+        """The last event that the control plane acknowledged under this epoch; 0 when there is none."""
+        return self.telling.told(self.epoch)
 
     def acknowledge(self, sequence: int) -> None:
-        """Forget events up to here: the control plane has committed them."""
-        self._writer.write(lambda connection: run(connection, "acknowledge", sequence=sequence))
+        """The control plane has committed events up to here: they wait no longer."""
+        self.telling.acknowledge(sequence, self.epoch)
+
+    def tell_again(self, known: int) -> None:
+        """The control plane has events only up to `known`, though it acknowledged more: the others wait again."""
+        self.telling.tell_again(known, now=to_microseconds(datetime.now(UTC)))
+        self.outbox_grew()
 
     def set_aside(self, sequence: int, reason: str) -> None:
         """Keep an event that the control plane cannot take, out of the way of all others, for a person."""
-        self._writer.write(
-            lambda connection: run(connection, "set_aside", sequence=sequence, reason=reason),
-        )
-
-    def forget_events(self, keep: int) -> None:
-        """Keep only the newest events: for a node that has no control plane to tell them to."""
-        self._writer.write(lambda connection: run(connection, "forget_events", keep=keep))
-
-    def set_aside_count(self) -> int:
-        """How many events wait for a person."""
-        return int(run(self._reader(), "set_aside_count")[0]["events"])
+        self.telling.set_aside(sequence, reason)
 
     def outbox_grew(self) -> None:
         """Wake whoever waits for the outbox."""
@@ -202,17 +207,29 @@ class Buffer(Deliveries):
         return len(done)
 
     def prune(self, limit: int = PRUNED_TOGETHER) -> int:
-        """Forget some of what left the spool long ago; return how many instances. A trace ends with them."""
-        before = to_microseconds(datetime.now(UTC) - REMEMBERED)
+        """Forget some of what left the spool long ago, and of what was told; return how many instances.
+
+        A trace ends with them.
+        """
+        now = datetime.now(UTC)
+        self.telling.forget(to_microseconds(now - KEPT))
+        before = to_microseconds(now - REMEMBERED)
+        done = done_with(self._reader(), now)
+        if done is not None:
+            self._writer.write(partial(forget_done, ids=done, now=now))
         old = json.dumps([row["id"] for row in run(self._reader(), "long_gone", before=before, limit=limit)])
         if old == "[]":
             return 0
 
         def forget(connection: apsw.Connection) -> int:
+            run(connection, "forget_proofs", ids=old)
             run(connection, "forget_deliveries", ids=old)
             run(connection, "forget_fixes", ids=old)
+            studies = studies_of(connection, old)
             run(connection, "forget_instances", ids=old)
-            return connection.changes()
+            forgotten = connection.changes()
+            forget_with(connection, studies)
+            return forgotten
 
         return self._writer.write(forget)
 

@@ -28,7 +28,9 @@ class Transition:
     reason: str = ""
     dimse_status: int = 0
     not_before: datetime | None = None
-    """When a delivery that failed transiently may be tried again."""
+    """When a delivery that failed transiently may be tried again, or when its destination is first asked for it."""
+    sent_as: tuple[str, str, str] = ("", "", "")
+    """With `UNPROVEN`: its study, series and SOP instance UID as the destination got them."""
 
 
 def take(connection: apsw.Connection, change: Transition) -> None:
@@ -53,6 +55,7 @@ def take(connection: apsw.Connection, change: Transition) -> None:
     )
     if not changed:
         raise IllegalTransition(f"delivery {change.delivery_id} cannot be {change.event} now")
+    _keep_proof(connection, change)
     if target(change.event) not in UNFINISHED:
         run(connection, "settle_instance", delivery=change.delivery_id, now=now)
     if target(change.event) in _REPLACEABLE and run(connection, "is_overtaken", id=change.delivery_id):
@@ -61,6 +64,17 @@ def take(connection: apsw.Connection, change: Transition) -> None:
     if change.event not in _SILENT and not _again(change, before):
         body = rows.changed_body(run(connection, "delivery_event", id=change.delivery_id)[0])
         run(connection, "add_event", kind="delivery_changed", now=now, body=json.dumps(body))
+
+
+def _keep_proof(connection: apsw.Connection, change: Transition) -> None:
+    match change.event:
+        case DeliveryEvent.UNPROVEN:
+            study, series, sop = change.sent_as
+            run(connection, "expect_proof", id=change.delivery_id, study=study, series=series, sop=sop)
+        case DeliveryEvent.MISSING:
+            run(connection, "count_missing", id=change.delivery_id)
+        case DeliveryEvent.VERIFIED | DeliveryEvent.NEVER_FOUND:
+            run(connection, "forget_proof", id=change.delivery_id)
 
 
 def _again(change: Transition, before: list[Row]) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from edge.buffer import rows
 from edge.buffer.database import open_reader, run
+from edge.buffer.expected import expected_of, named_by
 from edge.buffer.gathering import shown
 from edge.buffer.seal import from_microseconds, to_microseconds
 from edge.errors import SettingsError, UnknownInstance
@@ -18,7 +19,7 @@ from edge.model import BufferCounts, Priority, SealedInstance
 
 Record = dict[str, Any]
 _INTERNAL = (
-    *("id", "checksum", "data_set_offset", "shared_uids", "routed_to"),
+    *("id", "checksum", "instance_number", "data_set_offset", "shared_uids", "routed_to"),
     *("vacated", "replaced", "settled_at"),
 )
 READ_TOGETHER = 500
@@ -39,8 +40,13 @@ class Held:
 
     sealed: SealedInstance
     study_instance_uid: str
+    series_instance_uid: str
     routed: bool
     destinations: frozenset[str]
+    priorities: Mapping[str, Priority]
+    """How urgent it was for each."""
+    waited: frozenset[str]
+    """Those for which it waited for its series or study, or does."""
 
 
 class BufferView:
@@ -107,15 +113,28 @@ class BufferView:
         deliveries = run(self._connection, "trace_deliveries", instances=ids)
         groups = self._groups()
         shown_as = [{**one, "gathering": _group(one, groups)} for one in deliveries]
-        return [_traced(row, [one for one in shown_as if one["instance"] == row["id"]]) for row in found]
+        announced = {study: self._announced(study) for study in {row["study_instance_uid"] for row in found}}
+        return [
+            {
+                **_traced(row, [one for one in shown_as if one["instance"] == row["id"]]),
+                "announced": announced[row["study_instance_uid"]],
+            }
+            for row in found
+        ]
 
     def gatherings(self) -> list[Record]:
         """Series and studies that routes wait for, with how much of each is here and when it goes."""
         return list(self._groups().values())
 
+    def _announced(self, study: str) -> Record | None:
+        """How many images modalities announced of a study, and how many of them never came."""
+        expected = expected_of(self._connection, 0, "study", study)
+        return asdict(named_by(self._connection, expected.ids)) if study and expected.ids else None
+
     def _groups(self) -> dict[int, Record]:
         now = datetime.now(UTC)
-        return {row["id"]: shown(row, now) for row in run(self._connection, "gathering_shown") if row["images"]}
+        found = run(self._connection, "gathering_shown")
+        return {row["id"]: shown(self._connection, row, now) for row in found if row["images"]}
 
     def held_under(self, uid: str, *, limit: int) -> list[SealedInstance]:
         """What is still in the spool under a UID or an instance id, the newest first.
@@ -133,13 +152,15 @@ class BufferView:
         after, start = 0, to_microseconds(since)
         while found := run(self._connection, "in_spool_since", after=after, since=start, limit=READ_TOGETHER):
             after = found[-1]["id"]
-            for row in found:
-                yield Held(
-                    sealed=rows.sealed(row),
-                    study_instance_uid=row["study_instance_uid"],
-                    routed=bool(row["policy"]),
-                    destinations=frozenset(json.loads(row["sent_to"])),
-                )
+            yield from map(_held, found)
+
+    def held_newest(self, limit: int) -> list[Held]:
+        """What arrived last of that which is still in the spool, the newest first."""
+        return [_held(row) for row in run(self._connection, "in_spool_newest", limit=limit)]
+
+    def close(self) -> None:
+        """Give the connection back, for who looks now and then."""
+        self._connection.close()
 
     def notes(self) -> dict[str, Record]:
         """The facts that the node wrote down last, each with its time."""
@@ -147,6 +168,19 @@ class BufferView:
             row["key"]: {"value": row["value"], "written_at": _time(row["written_at"])}
             for row in run(self._connection, "notes")
         }
+
+
+def _held(row: Mapping[str, Any]) -> Held:
+    sent_to = json.loads(row["sent_to"])
+    return Held(
+        sealed=rows.sealed(row),
+        study_instance_uid=row["study_instance_uid"],
+        series_instance_uid=row["series_instance_uid"],
+        routed=bool(row["policy"]),
+        destinations=frozenset(name for name, _priority, _waited in sent_to),
+        priorities={name: Priority(priority) for name, priority, _waited in sent_to},
+        waited=frozenset(name for name, _priority, waited in sent_to if waited),
+    )
 
 
 def _group(delivery: Mapping[str, Any], groups: Mapping[int, Record]) -> Record | None:

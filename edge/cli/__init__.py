@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli import gathering, hand, look, policy, run
+from edge.cli import draining, echo, gathering, hand, look, policy, run
 from edge.ending import ending_of
 from edge.errors import EdgeError
 from edge.logs import configure_logs
@@ -31,6 +31,7 @@ app.command("enrol")(run.enrol_node)
 app.command("status")(look.status)
 app.command("queue")(look.queue)
 app.command("trace")(look.trace)
+app.command("echo")(echo.echo)
 app.command("requeue")(hand.requeue)
 app.command("release")(hand.release)
 app.command("force")(gathering.force)
@@ -39,6 +40,7 @@ app.command("discard")(hand.discard)
 app.command("reroute")(hand.reroute)
 app.command("fix")(hand.fix)
 app.command("audit")(hand.audit)
+app.command("drain")(draining.drain)
 app.command("rebuild")(run.rebuild)
 app.add_typer(policy.app, name="policy")
 

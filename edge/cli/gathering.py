@@ -15,6 +15,13 @@ from edge.cli.words import counted, plain
 def gathering_words(group: Mapping[str, Any]) -> str:
     """`gathering, 12 images, goes at 14:03:20 when quiet, at 14:33:00 in any case`: by the clock of this machine."""
     images = counted(group["images"], "image")
+    announced = group["announced"]
+    if announced and announced["missing"]:
+        images += f", {announced['missing']} of {announced['named']} announced are missing"
+    elif announced:
+        images += f", all {announced['named']} announced are here"
+    elif group["gaps"]:
+        images += ", gaps in their numbers"
     quiet, latest = _hour(group["goes_at"]), _hour(group["goes_at_latest"])
     return f"gathering, {images}, goes at {quiet} when quiet, at {latest} in any case"
 
@@ -39,10 +46,10 @@ def force(
     """Send what is here of a study or series now, without waiting for the rest. What comes later waits anew."""
     from edge.buffer.hand import Choice
     from edge.buffer.states import DeliveryState
-    from edge.cli.hand import _hand, _tell
+    from edge.cli.hand import hand_of, tell
 
     choice = Choice(uid=uid, states=(DeliveryState.GATHERING,))
-    _tell(_hand(data_dir).release(choice, dry_run=dry_run), "released", dry_run=dry_run, as_json=as_json)
+    tell(hand_of(data_dir).release(choice, dry_run=dry_run), "released", dry_run=dry_run, as_json=as_json)
 
 
 def _hour(moment: str) -> str:

@@ -56,7 +56,7 @@ def requeue(
     as_json: Json = False,
 ) -> None:
     """Try again, now: what is parked, what waits, and destinations that are given a rest."""
-    view, hand = BufferView(data_dir), _hand(data_dir)
+    view, hand = BufferView(data_dir), hand_of(data_dir)
     if state is not None and (events or unrouted):
         raise SettingsError("--state chooses deliveries", hint="Leave it out, or leave --events and --unrouted out.")
     _check_request(view, uid=uid, destination=destination, every=every, other=events or unrouted or state is not None)
@@ -98,7 +98,7 @@ def release(
 ) -> None:
     """Let deliveries go now: held back, quarantined, parked, gathering or waiting to be retried."""
     choice = _choice(data_dir, uid, destination, state, calling, route, older, reason_has, every=every)
-    _tell(_hand(data_dir).release(choice, dry_run=dry_run), "released", dry_run=dry_run, as_json=as_json)
+    tell(hand_of(data_dir).release(choice, dry_run=dry_run), "released", dry_run=dry_run, as_json=as_json)
 
 
 def hold(
@@ -118,9 +118,9 @@ def hold(
 ) -> None:
     """Hold deliveries back until somebody releases them. What is being sent goes on."""
     choice = _choice(data_dir, uid, destination, state, calling, route, older, reason_has, every=every)
-    hand = _hand(data_dir)
+    hand = hand_of(data_dir)
     sure = dry_run or _sure(hand.hold(choice, reason=reason, dry_run=True), "hold back", yes)
-    _tell(
+    tell(
         hand.hold(choice, reason=reason, dry_run=dry_run) if sure else 0, "held back", dry_run=dry_run, as_json=as_json
     )
 
@@ -144,10 +144,10 @@ def discard(
     if not reason.strip():
         raise SettingsError("nothing is discarded without a reason", hint='Say why: --reason "sent twice by CT01".')
     choice = _choice(data_dir, uid, destination, state, calling, route, older, reason_has, every=every)
-    hand = _hand(data_dir)
+    hand = hand_of(data_dir)
     sure = dry_run or _sure(hand.discard(choice, reason=reason, dry_run=True), "never send", yes)
     done = hand.discard(choice, reason=reason, dry_run=dry_run) if sure else 0
-    _tell(done, "discarded", dry_run=dry_run, as_json=as_json)
+    tell(done, "discarded", dry_run=dry_run, as_json=as_json)
 
 
 def reroute(
@@ -168,10 +168,10 @@ def reroute(
     """Send deliveries to another destination instead."""
     choice = _choice(data_dir, uid, destination, state, calling, route, older, reason_has, every=every)
     _check_target(data_dir, to)
-    hand = _hand(data_dir)
+    hand = hand_of(data_dir)
     sure = dry_run or _sure(hand.reroute(choice, to=to, dry_run=True), f"send to {to} instead", yes)
     done = hand.reroute(choice, to=to, dry_run=dry_run) if sure else 0
-    _tell(done, f"sent to {to} instead", dry_run=dry_run, as_json=as_json)
+    tell(done, f"sent to {to} instead", dry_run=dry_run, as_json=as_json)
 
 
 def fix(
@@ -189,7 +189,7 @@ def fix(
     from edge.policy.steps_text import read_steps
 
     transform = read_steps(read_document(steps))
-    hand = _hand(data_dir)
+    hand = hand_of(data_dir)
     changes = preview(data_dir, hand.fixable(uid), transform, with_values=show_values)
     fixed = 0 if dry_run else hand.fix(uid, transform, reason=told(transform))
     if as_json:
@@ -209,7 +209,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """What people did to the queue here, the newest first."""
-    found = _hand(data_dir).deeds(limit)
+    found = hand_of(data_dir).deeds(limit)
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -222,7 +222,8 @@ def audit(
         print("nobody changed anything here")
 
 
-def _hand(data_dir: Path) -> Hand:
+def hand_of(data_dir: Path) -> Hand:
+    """The hand of who is logged in."""
     try:
         who = getpass.getuser()
     except (OSError, KeyError):  # an account without a name
@@ -279,7 +280,8 @@ def _sure(count: int, verb: str, yes: bool) -> bool:
     return typer.confirm(question, err=True)
 
 
-def _tell(count: int, done: str, *, dry_run: bool, as_json: bool) -> None:
+def tell(count: int, done: str, *, dry_run: bool, as_json: bool) -> None:
+    """Say what was done, or would be."""
     if as_json:
         answer: dict[str, Any] = {"done": 0 if dry_run else count, "matching": count, "dry_run": dry_run}
         print(json.dumps(answer))

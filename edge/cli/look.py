@@ -25,6 +25,7 @@ class Unfinished(StrEnum):
 
     DUE = "due"
     SENDING = "sending"
+    VERIFYING = "verifying"
     RETRY_WAIT = "retry_wait"
     PARKED = "parked"
     QUARANTINED = "quarantined"
@@ -34,6 +35,9 @@ class Unfinished(StrEnum):
 
 def status(data_dir: DataDir, as_json: Json = False) -> None:
     """How full the buffer is, where things wait, and what the node last wrote down."""
+    from edge.cli.override import told
+    from edge.draining import Draining
+    from edge.policy_override import OverrideFiles
     from edge.sync.trust import load_enrolment
 
     view = BufferView(data_dir)
@@ -49,6 +53,8 @@ def status(data_dir: DataDir, as_json: Json = False) -> None:
         "destinations": view.destinations(),
         "gathering": view.gatherings(),
         "notes": notes,
+        "override": told(OverrideFiles(data_dir)),
+        "draining": asdict(drained) if (drained := Draining(data_dir).read()) else None,
     }
     print(json.dumps(facts, indent=2) if as_json else _status_text(facts))
 
@@ -71,6 +77,11 @@ def _status_text(facts: dict[str, Any]) -> str:
         f"outbox    {outbox} {'not yet at the centre' if node else 'kept for a later enrolment (the newest 10,000)'}",
         f"disk      {disk['free_bytes'] / 2**30:.1f} GiB free of {disk['total_bytes'] / 2**30:.1f}",
     ]
+    if (override := facts["override"]) is not None:
+        by, left = plain(override["placed_by"]), age(override["seconds_left"])
+        lines.append(f"policy    of {by} instead of the control plane's, for another {left}")
+    if (drained := facts["draining"]) is not None:
+        lines.append(f"drains    since {plain(drained['since'])}, as {plain(drained['by'])} asked: no new associations")
     for priority, states in facts["deliveries"].items():
         on_its_way = sum(states.get(state, 0) for state in Unfinished)
         if on_its_way and priority != "normal":
@@ -128,7 +139,8 @@ def queue(
 
 
 def _until(one: dict[str, Any]) -> str:
-    return f", next try at {one['not_before'][:19]}Z" if one["state"] == "retry_wait" and one["not_before"] else ""
+    words = {"retry_wait": "next try", "verifying": "asked for"}.get(one["state"])
+    return f", {words} at {one['not_before'][:19]}Z" if words and one["not_before"] else ""
 
 
 def trace(
@@ -152,6 +164,9 @@ def _story(one: dict[str, Any]) -> str:
         took = "yes" if outcome["matched"] else "no"
         lines.append(f"  route      {plain(outcome['route'])}: {took}, {plain(outcome['reason'])}")
     lines += [f"  odd        {plain(flag)}" for flag in one["flags"]]
+    if one["announced"]:
+        named, missing = one["announced"]["named"], one["announced"]["missing"]
+        lines.append(f"  announced  {counted(named, 'image')} of its study, {missing or 'none'} of them missing")
     if one["policy"] and not one["deliveries"]:
         lines.append("  nowhere    no route took it; it is kept (`requeue --unrouted` decides anew)")
     for delivery in one["deliveries"]:

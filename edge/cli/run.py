@@ -98,18 +98,22 @@ def enrol_node(
     name: Annotated[
         str, typer.Option("--name", help="What people call this box: lower-case letters, digits and hyphens.")
     ] = re.sub("[^a-z0-9]+", "-", os.uname().nodename.lower())[:63].strip("-") or "edge",
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait for approval where it is needed, or end and come again.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Make this box a node of a mesh, with a one-time token from its control plane."""
-    from edge.sync.enrol import enrol
+    from edge.cli.enrolling import Patience
+    from edge.sync.enrol import enrol, nobody_waits
 
     try:
         token = sys.stdin.read() if token_file == "-" else Path(token_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{token_file} cannot be read: {error}", hint="Give the file with the token.") from error
-    lock = lock_data_dir(data_dir)
-    identity = enrol(data_dir, token.strip(), name)
-    lock.close()
+    patience = Patience(data_dir, name)
+    identity = enrol(data_dir, token.strip(), name, wait=patience.wait if wait else nobody_waits)
+    patience.release()
     facts = {"node_id": identity.node_id, "site": identity.site, "node_name": identity.node_name}
     print(json.dumps(facts) if as_json else f"enrolled as {identity.node_name} ({identity.node_id}) of {identity.site}")
 

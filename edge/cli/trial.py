@@ -16,6 +16,7 @@ import typer
 
 from edge.cli.documents import read_document
 from edge.cli.options import DataDir, Json
+from edge.cli.running import running_policy
 from edge.cli.words import counted, duration, plain
 from edge.errors import SettingsError, SpoolError
 from edge.model import AssociationFacts, Decision, SealedInstance, TagSet
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 MOST_EXPLAINED = 10
 PROGRESS_SECONDS = 2.0
 _PREAMBLE = 132
+_RARER = {"priority": "change priority", "waiting": "change waiting", "failed": "fail"}
 
 OptionalDataDir = Annotated[
     Path | None,
@@ -40,15 +42,21 @@ class Difference(StrEnum):
 
     CHANGED = "changed"
     NOWHERE = "nowhere"
+    PRIORITY = "priority"
+    WAITING = "waiting"
     FAILED = "failed"
 
 
 def explain(
     what: Annotated[str, typer.Argument(metavar="FILE|UID", help="A Part 10 file, or a UID or id that is held.")],
-    policy: Annotated[Path | None, typer.Option("--policy", help="This policy; else the one in force.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="This policy; else the one that it runs.")] = None,
     calling: Annotated[str | None, typer.Option("--calling", help="As if this AE title had sent it.")] = None,
     called: Annotated[str | None, typer.Option("--called", help="As if it had called us so.")] = None,
     address: Annotated[str | None, typer.Option("--address", help="As if it came from this address.")] = None,
+    received: Annotated[
+        datetime | None,
+        typer.Option("--received", help="As if it came at this moment, in UTC; else when it came, or now."),
+    ] = None,
     data_dir: OptionalDataDir = None,
     show_values: Annotated[
         bool, typer.Option("--show-values", help="Print what the rules read of it. This is patient data.")
@@ -58,13 +66,15 @@ def explain(
     """Say what the policy does with one object, and why each route takes it or does not."""
     from edge.policy.document import load_policy
     from edge.policy.match import decide
+    from edge.policy.placing import placed
     from edge.policy.replay import attributes_read
 
-    used = load_policy(read_document(policy)) if policy else _in_force(data_dir)
+    used = load_policy(read_document(policy)) if policy else running_policy(data_dir)
     reads = attributes_read(used)
     told = []
-    for name, known, tags in _objects(what, data_dir):
-        facts = _facts(known, calling, called, address)
+    for name, known, at, tags in _objects(what, data_dir):
+        moment = at if received is None else received.replace(tzinfo=UTC)
+        facts = placed(used, _facts(known, calling, called, address), site=_site(data_dir), received_at=moment)
         one = _told(name, decide(used, facts, tags), tags) | {"reads": reads}
         if show_values:
             one["values"] = asdict(facts) | {key: tags.values[key] for key in reads if key in tags.values}
@@ -90,15 +100,17 @@ def replay(
         total = {"policy": used.label, "studies": compared.count(), "instances": compared.instances, **counts}
         print(json.dumps(total | ({"listed": studies} if listed else {}), indent=2))
         return
-    fail = f", {counts['failed']:,} fail" if counts["failed"] else ""
+    more = "".join(f", {counts[one]:,} {words}" for one, words in _RARER.items() if counts[one])
     studies_word = "study" if compared.count() == 1 else "studies"
     print(
         f"{compared.count():,} {studies_word}: {counts['changed']:,} change destination, "
-        f"{counts['nowhere']:,} match nothing{fail}"
+        f"{counts['nowhere']:,} match nothing{more}"
     )
     for one in studies:
         print(f"{plain(one['study_instance_uid'])}  {_among(one, listed)}")
         print(f"  {', '.join(one['before']) or 'nowhere'} -> {', '.join(one['after']) or 'nowhere'}")
+        for turn in one["turns"]:
+            print(f"  {plain(turn)}")
         for reason in one["reasons"]:
             print(f"  {plain(reason)}")
 
@@ -108,24 +120,33 @@ def _among(one: dict[str, Any], listed: Difference | None) -> str:
 
 
 def _study(one: dict[str, Any]) -> dict[str, Any]:
-    return one | {key: sorted(one[key]) for key in ("before", "after", "reasons")}
+    return one | {key: sorted(one[key]) for key in ("before", "after", "turns", "reasons")}
 
 
 def _compare(data_dir: Path, policy: Policy, since: datetime) -> Comparison:
     from edge.buffer.spool import Spool
     from edge.buffer.view import BufferView
     from edge.policy.match import decide
-    from edge.policy.replay import Comparison
+    from edge.policy.placing import placed
+    from edge.policy.replay import Before, Comparison
 
-    spool, compared, said = Spool(data_dir / "spool"), Comparison(), time.monotonic()
+    spool, compared, said, site = Spool(data_dir / "spool"), Comparison(), time.monotonic(), _site(data_dir)
     for held in BufferView(data_dir).held_since(since):
         study = held.study_instance_uid or held.sealed.instance_id
+        uids = {"series": held.series_instance_uid, "study": held.study_instance_uid}
+        before = Before(
+            destinations=held.destinations,
+            priorities=held.priorities,
+            waited=held.waited,
+            scopes=frozenset(scope for scope, uid in uids.items() if uid),
+        )
         try:
             tags = _header(spool, held.sealed)
         except SpoolError as error:
-            compared.add_unreadable(study, held.destinations, f"its file cannot be read: {error}")
+            compared.add_unreadable(study, before, f"its file cannot be read: {error}")
             continue
-        compared.add(study, held.destinations, decide(policy, held.sealed.facts, tags))
+        facts = placed(policy, held.sealed.facts, site=site, received_at=held.sealed.received_at)
+        compared.add(study, before, decide(policy, facts, tags))
         if time.monotonic() - said > PROGRESS_SECONDS:
             said = time.monotonic()
             print(f"{counted(compared.instances, 'instance')} so far", file=sys.stderr)
@@ -144,9 +165,9 @@ def _header(spool: Spool, sealed: SealedInstance) -> TagSet:
         )
 
 
-def _objects(what: str, data_dir: Path | None) -> list[tuple[str, AssociationFacts | None, TagSet]]:
+def _objects(what: str, data_dir: Path | None) -> list[tuple[str, AssociationFacts | None, datetime, TagSet]]:
     if Path(what).is_file():
-        return [(what, None, _file_header(Path(what)))]
+        return [(what, None, datetime.now(UTC), _file_header(Path(what)))]
     if data_dir is None:
         raise SettingsError(f"{what} is no file", hint="Give --data-dir when it is a UID that the node holds.")
     from edge.buffer.spool import Spool
@@ -156,7 +177,15 @@ def _objects(what: str, data_dir: Path | None) -> list[tuple[str, AssociationFac
     found = BufferView(data_dir).held_under(what, limit=MOST_EXPLAINED + 1)
     if len(found) > MOST_EXPLAINED:
         print(f"only the newest {MOST_EXPLAINED} objects are explained", file=sys.stderr)
-    return [(one.instance_id, one.facts, _header(spool, one)) for one in found[:MOST_EXPLAINED]]
+    return [(one.instance_id, one.facts, one.received_at, _header(spool, one)) for one in found[:MOST_EXPLAINED]]
+
+
+def _site(data_dir: Path | None) -> str:
+    """Whose node this is; nobody's while it was not enrolled."""
+    from edge.sync.trust import load_enrolment
+
+    trust = load_enrolment(data_dir).trust if data_dir is not None else None
+    return trust.site if trust is not None else ""
 
 
 def _file_header(path: Path) -> TagSet:
@@ -188,24 +217,6 @@ def _facts(
         calling_ae_title=base.calling_ae_title if calling is None else calling,
         called_ae_title=base.called_ae_title if called is None else called,
         peer_address=base.peer_address if address is None else address,
-    )
-
-
-def _in_force(data_dir: Path | None) -> Policy:
-    """The node's last good policy of the control plane, as it would take it up at its start."""
-    from edge.policy.document import PolicyError, load_policy
-    from edge.sync.policy_store import PolicyStore, policy_label
-    from edge.sync.trust import load_enrolment
-
-    trust = load_enrolment(data_dir).trust if data_dir else None
-    if data_dir and trust:
-        for stored in PolicyStore(data_dir, site=trust.site, public_key=trust.public_key).good():
-            try:
-                return load_policy(stored.bundle.document).labelled(policy_label(stored.bundle))
-            except PolicyError:
-                continue
-    raise SettingsError(
-        "no policy of a control plane is in force here", hint="Give the document that the node runs with --policy."
     )
 
 

@@ -19,7 +19,7 @@ from edge.forward.rendition import Rendition, unreadable
 from edge.forward.wrapping import Wrapping
 from edge.model import ClaimedDelivery
 from edge.steps import Transform
-from edge.transfer_syntaxes import DECODABLE, EXPLICIT
+from edge.transfer_syntaxes import other_forms
 from edge.upper_layer import command, pdu
 from edge.upper_layer.requesting import Granted, Offer
 
@@ -52,6 +52,8 @@ class Association:
         self.window = granted.operations
         """Instances that may be outstanding: more than one only by the peer's leave (PS3.7 Annex D.3.3.3)."""
         self.outstanding: dict[int, ClaimedDelivery] = {}
+        self._forms: dict[int, str] = {}
+        self._sent_as: dict[int, tuple[str, str, str]] = {}
         self.opened_at = self.used_at = time.monotonic()
         self.answered = 0
         """Answers since it was opened, or taken up again."""
@@ -63,13 +65,15 @@ class Association:
         The buffer holds one parcel: prepare the next one after this one was sent.
         """
         offer = offer_of(delivery)
-        context_id, decompress = self._contexts.get(offer), False
-        if context_id is None and self._decompress and offer[1] in DECODABLE:
-            context_id, decompress = self._contexts.get((offer[0], EXPLICIT)), True
+        context_id, form = self._contexts.get(offer), ""
+        for other in other_forms(offer[1]) if context_id is None and self._decompress else ():
+            context_id, form = self._contexts.get((offer[0], other)), other
+            if context_id is not None:
+                break
         if context_id is None:
             sop_class, syntax = (UID(part).name for part in offer)
             return Refused(reason=f"it does not accept {sop_class} in {syntax}")
-        return pack(self._spool, delivery, context_id, self._wrapping.buffer, self._transforms, decompress=decompress)
+        return pack(self._spool, delivery, context_id, self._wrapping.buffer, self._transforms, form=form)
 
     def has_room_for(self, parcel: Parcel) -> bool:
         """Whether it may be sent now. What failed before, and what is large, travels alone."""
@@ -93,6 +97,10 @@ class Association:
             ),
         )
         self.outstanding[self._message_id] = self._last = parcel.delivery
+        if parcel.form:
+            self._forms[parcel.delivery.delivery_id] = parcel.form
+        if parcel.sent_as:
+            self._sent_as[parcel.delivery.delivery_id] = parcel.sent_as
         pieces = first + self._wrapping.wrap(parcel.context_id, parcel.length, last=parcel.rest is None)
         self._line.send(pieces, self._wrapping.size(len(request)) + self._wrapping.size(parcel.length))
         if parcel.rest is not None:
@@ -111,6 +119,15 @@ class Association:
             self.answered += 1
             found.append((delivery, answer.status))
         return found
+
+    def note_of(self, delivery: ClaimedDelivery) -> str:
+        """What a trace should say of an instance that was sent and answered; empty when it went as it is stored."""
+        form = self._forms.pop(delivery.delivery_id, "")
+        return form and f"as {UID(form).name}, because it does not accept {UID(offer_of(delivery)[1]).name}"
+
+    def sent_as(self, delivery: ClaimedDelivery) -> tuple[str, str, str] | None:
+        """The UIDs under which an instance went that was sent and answered, when they are others than here."""
+        return self._sent_as.pop(delivery.delivery_id, None)
 
     def is_over(self) -> bool:
         """Whether the peer has ended it while it lay idle; it has its answer then, and the line is closed."""
@@ -138,14 +155,8 @@ class Association:
         self._line.close(b"" if spoken else pdu.abort(pdu.NOT_SPECIFIED, by_user=True))
 
     def release(self) -> None:
-        """End it as PS3.8 section 7.2 says, also when the peer asks for the same at the same moment."""
-        self._line.idle_seconds = RELEASE_SECONDS
-        with contextlib.suppress(Ended):
-            self._line.send([pdu.RELEASE_REQUEST], len(pdu.RELEASE_REQUEST))
-            while (found := self._line.next_pdu()) and found[0] not in (pdu.RELEASE_RP, pdu.ABORT):
-                if found[0] == pdu.RELEASE_RQ:
-                    self._line.send([pdu.RELEASE_RESPONSE], len(pdu.RELEASE_RESPONSE))
-        self._line.close()
+        """End it as both sides expect."""
+        release(self._line)
 
     def _send_rest(self, parcel: Parcel, rest: Rendition) -> None:
         wrapping = self._wrapping
@@ -198,3 +209,14 @@ class Association:
 def offer_of(delivery: ClaimedDelivery) -> Offer:
     """What a peer must have accepted to get this one: its class in the syntax that it is stored in."""
     return delivery.sealed.sop_class_uid, delivery.sealed.transfer_syntax_uid
+
+
+def release(line: Line) -> None:
+    """End an association as PS3.8 section 7.2 says, also when the peer asks for the same at the same moment."""
+    line.idle_seconds = RELEASE_SECONDS
+    with contextlib.suppress(Ended):
+        line.send([pdu.RELEASE_REQUEST], len(pdu.RELEASE_REQUEST))
+        while (found := line.next_pdu()) and found[0] not in (pdu.RELEASE_RP, pdu.ABORT):
+            if found[0] == pdu.RELEASE_RQ:
+                line.send([pdu.RELEASE_RESPONSE], len(pdu.RELEASE_RESPONSE))
+    line.close()

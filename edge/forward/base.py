@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 from edge.errors import EdgeError
 from edge.model import ClaimedDelivery
@@ -19,6 +19,8 @@ class Accepted:
 
     status: int = 0
     note: str = ""
+    sent_as: tuple[str, str, str] | None = None
+    """Its study, series and SOP instance UID there, when they are others than here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,14 @@ Settle = Callable[[ClaimedDelivery, Outcome], None]
 class DestinationDown(EdgeError):
     """The destination takes nothing now; what was not settled goes back to the queue untouched."""
 
+    kind = "down"
+    """What is the matter, as one word for programs (`echo.py` has them all)."""
+
+    def of(self, kind: str) -> Self:
+        """The same, of this kind."""
+        self.kind = kind
+        return self
+
 
 class Forwarder(Protocol):
     """Delivers to one destination. Called from one thread, but for `interrupt`."""
@@ -73,3 +83,15 @@ class Forwarder(Protocol):
 
     def close(self) -> None:
         """Give back what is open towards the destination."""
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """A forwarder that can ask a destination that was down whether it is there again, at the cost of no instance."""
+
+    def ask(self) -> bool:
+        """Whether it said so; False when it cannot be asked, and only real work can tell.
+
+        Raises:
+            DestinationDown: it is still down.
+        """

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from edge.forward.association import Association
-from edge.forward.base import DestinationDown, Outcome, Settle, TryLater
+from edge.forward.base import Accepted, DestinationDown, Outcome, Settle, TryLater
 from edge.forward.ends import Ended, Rotten
 from edge.forward.parcel import Parcel
 from edge.forward.pool import Pool
@@ -100,7 +101,12 @@ class Carrier:
             return  # it could only be the answer that the next turn waits for
         for delivery, status in association.collect(wait=wait):
             tries = delivery.attempts + self._work.was_sent_before(delivery)
-            self._known.append((delivery, outcome_of(status, attempts=tries)))
+            outcome, note = outcome_of(status, attempts=tries), association.note_of(delivery)
+            if note and isinstance(outcome, Accepted):
+                outcome = replace(outcome, note=f"{outcome.note}; {note}" if outcome.note else note)
+            if (sent_as := association.sent_as(delivery)) and isinstance(outcome, Accepted):
+                outcome = replace(outcome, sent_as=sent_as)
+            self._known.append((delivery, outcome))
 
     def _hand_over(self) -> None:
         known, self._known = self._known, []

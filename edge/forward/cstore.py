@@ -18,7 +18,7 @@ from edge.forward.opening import offerable
 from edge.forward.pool import Pool
 from edge.forward.work import Settling, Work
 from edge.model import ClaimedDelivery, DicomDestination
-from edge.transfer_syntaxes import DECODABLE, EXPLICIT
+from edge.transfer_syntaxes import other_forms
 from edge.upper_layer.requesting import MAX_CONTEXTS, Offer
 
 log = structlog.get_logger(__name__)
@@ -55,10 +55,14 @@ class CStoreForwarder:
             raise settling.raised
 
     def _ways(self, offer: Offer) -> tuple[Offer, ...]:
-        """As what it can go; itself stands last, so that it is never proposed without the other."""
-        if self._decompress and offer[1] in DECODABLE:
-            return ((offer[0], EXPLICIT), offer)
-        return (offer,)
+        """As what it can go; itself stands last, so that it is never proposed without the others."""
+        if not self._decompress:
+            return (offer,)
+        return (*((offer[0], form) for form in other_forms(offer[1])), offer)
+
+    def ask(self) -> bool:
+        """See `Asks.ask`."""
+        return self._pool.ask()
 
     def rest(self) -> None:
         """See `Forwarder.rest`."""

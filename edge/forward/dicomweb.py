@@ -7,13 +7,15 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import httpx2
 
 from edge.buffer.spool import Spool
 from edge.errors import EdgeError
-from edge.forward.base import DestinationDown, Outcome, Settle, TryLater
+from edge.forward.base import Accepted, DestinationDown, Outcome, Settle, TryLater
 from edge.forward.credentials import Credentials
+from edge.forward.ourselves import refuse_our_url
 from edge.forward.part10_file import head_of, pieces_of
 from edge.forward.rendition import Rendition, open_rendition, unreadable
 from edge.forward.stow_answers import StowAnswer, outcome_of_answer
@@ -22,7 +24,7 @@ from edge.model import ClaimedDelivery, DicomWebDestination
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 120.0
 """How long nothing may move, not how long an object may take."""
-_MOST_ANSWER_BYTES = 1 << 20
+_MOST_ANSWER_BYTES = 8 << 20
 
 
 class DicomWebForwarder:
@@ -64,7 +66,26 @@ class DicomWebForwarder:
             raise
         except (EdgeError, OSError) as error:
             return unreadable(error)
-        return outcome_of_answer(answer, rendition.sop_instance_uid, attempts=delivery.attempts)
+        outcome = outcome_of_answer(answer, rendition.sop_instance_uid, attempts=delivery.attempts)
+        if rendition.sent_as and isinstance(outcome, Accepted):
+            return replace(outcome, sent_as=rendition.sent_as)
+        return outcome
+
+    def get(self, path: str) -> StowAnswer:
+        """What the service answers to a GET below its root, in DICOM JSON.
+
+        Raises:
+            DestinationDown: it did not answer.
+        """
+        self._sockets.raise_when_cut()
+        try:
+            return self._exchange(self._open(), "GET", path, None, {})
+        except _BrokeOff as broken:
+            self.close()
+            raise DestinationDown(f"it broke off: {broken}", hint=broken.hint) from broken
+        except DestinationDown:
+            self.close()
+            raise
 
     def _post(self, client: httpx2.Client, rendition: Rendition, delivery: ClaimedDelivery) -> StowAnswer:
         boundary = f"skerry-{secrets.token_hex(16)}"
@@ -82,12 +103,19 @@ class DicomWebForwarder:
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             "Content-Length": str(len(before) + len(head) + rendition.length + len(after)),
         }
-        return self._send(client, body(), headers)
+        return self._exchange(client, "POST", "/studies", body(), headers)
 
-    def _send(self, client: httpx2.Client, body: Iterator[bytes], headers: Mapping[str, str]) -> StowAnswer:
+    def _exchange(
+        self,
+        client: httpx2.Client,
+        method: str,
+        path: str,
+        body: Iterator[bytes] | None,
+        headers: Mapping[str, str],
+    ) -> StowAnswer:
         request = client.build_request(
-            "POST",
-            f"{self._destination.url.rstrip('/')}/studies",
+            method,
+            f"{self._destination.url.rstrip('/')}{path}",
             content=body,
             headers=headers,
             extensions={"trace": self._sockets.watch},
@@ -115,6 +143,7 @@ class DicomWebForwarder:
     def _open(self) -> httpx2.Client:
         if self._client is None:
             wanted = self._destination
+            refuse_our_url(wanted.url)
             headers, auth = {"Accept": "application/dicom+json", "User-Agent": "Skerry"}, None
             if wanted.credentials:
                 found = self._credentials.read(wanted.credentials, ("bearer_token",), ("username", "password"))

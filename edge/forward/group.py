@@ -14,7 +14,7 @@ import structlog
 
 from edge import metrics
 from edge.clock import SYSTEM, Clock
-from edge.forward.base import Accepted, DestinationDown, Forwarder, Outcome, Settle
+from edge.forward.base import Accepted, Asks, DestinationDown, Forwarder, Outcome, Settle
 from edge.forward.retry import Backoff
 from edge.forward.work import Settling
 from edge.model import ClaimedDelivery, GroupDestination
@@ -159,6 +159,8 @@ class GroupForwarder:
                 raise _Halted
 
         try:
+            if member.failures and isinstance(member.forwarder, Asks):
+                member.forwarder.ask()  # what comes next is real work, which says more; this costs no instance
             member.forwarder.deliver(share, told)
         except _Halted:
             return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -48,7 +48,17 @@ class Holding:
     is not held to one sync for each object.
     """
 
-    def __init__(self, name: str, buffer: Deliveries, backoff: Backoff, renew_seconds: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        buffer: Deliveries,
+        backoff: Backoff,
+        renew_seconds: float,
+        *,
+        asked_after: float | None = None,
+    ) -> None:
+        """`asked_after`: so many seconds after a success the destination is asked for the instance; None never."""
+        self._asked_after = asked_after
         self._name, self._buffer, self._backoff, self._renew_seconds = name, buffer, backoff, renew_seconds
         self._held: dict[int, ClaimedDelivery] = {}
         self._handed_in: deque[_Debt] = deque()
@@ -169,6 +179,11 @@ class Holding:
         match outcome:
             case None:
                 return Transition(delivery_id=delivery.delivery_id, event=DeliveryEvent.GIVEN_BACK)
+            case Accepted(status=status, note=note) if self._asked_after is not None:
+                first_question = self._buffer.clock.now() + timedelta(seconds=self._asked_after)
+                own = (delivery.study_instance_uid, delivery.series_instance_uid, delivery.sealed.sop_instance_uid)
+                change = _outcome(delivery, DeliveryEvent.UNPROVEN, note, status, first_question)
+                return replace(change, sent_as=outcome.sent_as or own)
             case Accepted(status=status, note=note):
                 return _outcome(delivery, DeliveryEvent.ACCEPTED, note, status)
             case Refused(status=status, reason=reason):
@@ -183,7 +198,9 @@ class Holding:
     def _say(self, delivery: ClaimedDelivery, outcome: Outcome | None) -> None:
         match outcome:
             case Accepted():
-                metrics.DELIVERIES.labels(destination=self._name, outcome="delivered").inc()
+                metrics.DELIVERIES.labels(
+                    destination=self._name, outcome="delivered" if self._asked_after is None else "sent"
+                ).inc()
                 metrics.DELIVERED_BYTES.labels(destination=self._name).inc(delivery.sealed.data_set_length)
             case TryLater():
                 metrics.DELIVERIES.labels(destination=self._name, outcome="retry").inc()

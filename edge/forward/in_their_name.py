@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from edge.forward.base import DestinationDown, Forwarder, Outcome, Settle, TryLater
+from edge.forward.base import Asks, DestinationDown, Forwarder, Outcome, Settle, TryLater
 from edge.forward.opening import CallerUnknown
 from edge.model import DEFAULT_CALLING_AE_TITLE, ClaimedDelivery
 
@@ -49,6 +49,16 @@ class InTheirName:
             except CallerUnknown as error:
                 for one in list(left.values()):
                     settle(one, TryLater(reason=f"called as {name}, the sender's AE title: {error}. {error.hint}"))
+
+    def ask(self) -> bool:
+        """See `Asks.ask`: under the name that was used last. That it is not known says nothing of the others."""
+        if self._last is None:
+            return False
+        last = self._under(self._last)
+        try:
+            return isinstance(last, Asks) and last.ask()
+        except CallerUnknown:
+            return False
 
     def rest(self) -> None:
         """See `Forwarder.rest`."""

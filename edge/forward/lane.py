@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from datetime import datetime
 from functools import partial
 
@@ -11,9 +10,10 @@ import structlog
 
 from edge import metrics
 from edge.buffer.deliveries import WAKE_NOTE, Deliveries
-from edge.forward.base import Accepted, DestinationDown, Forwarder, Outcome, TryLater
+from edge.forward.base import Accepted, Asks, DestinationDown, Forwarder, Outcome, TryLater
 from edge.forward.holding import RENEW_SECONDS, Holding, Unrecorded
 from edge.forward.retry import Backoff
+from edge.forward.worker import Worker
 from edge.health import DESTINATION_DOWN, HealthBoard
 from edge.model import ClaimedDelivery, Priority
 from edge.window import Window, is_open, said
@@ -23,7 +23,7 @@ LOOK_AGAIN_SECONDS = 1.0
 """Also how late a requeue from another process is noticed."""
 
 
-class Lane:
+class Lane(Worker):
     """Everything that waits for one destination. Nothing that happens here touches another lane."""
 
     def __init__(
@@ -36,48 +36,32 @@ class Lane:
         batch: int,
         *,
         window: Window | None = None,
+        asked_after: float | None = None,
         renew_seconds: float = RENEW_SECONDS,
     ) -> None:
-        """`window`: the hours in which it may send; None is always."""
+        """`window`: the hours in which it may send; None is always. `asked_after`: see `Holding`."""
+        super().__init__(f"lane-{name}")
         self.name = name
         self._forwarder, self._buffer, self._health, self._backoff = forwarder, buffer, health, backoff
         self._batch, self._clock = batch, buffer.clock
-        self._holding = Holding(name, buffer, backoff, renew_seconds)
-        self._stopping = threading.Event()
-        self._voice = threading.Lock()
+        self._holding = Holding(name, buffer, backoff, renew_seconds, asked_after=asked_after)
         self._failures = 0
+        self._half_open = False
+        """It was down, and may be tried: by one real attempt, whose failure counts on."""
+        self._unreached = False
         self._down_since: datetime | None = None
         self._window = window
         self._hours: str | None = None
         """What people were told of the hours last; empty while it is open."""
-        self._thread = threading.Thread(target=self._run, name=f"lane-{name}", daemon=True)
-
-    def start(self) -> None:
-        """Begin to work."""
-        self._thread.start()
 
     def stop(self, timeout: float) -> None:
         """Finish the instance in flight, give the rest back; return after `timeout` seconds at the latest."""
         self.signal()
         self.join(timeout)
 
-    def signal(self) -> None:
-        """End after the instance in flight; from now on the lane says nothing about its destination any more."""
-        with self._voice:
-            self._stopping.set()
-
     def interrupt(self) -> None:
         """Break off the instance in flight: it is tried again by whoever comes next."""
         self._forwarder.interrupt()
-
-    def join(self, timeout: float) -> bool:
-        """Whether the thread ended within `timeout` seconds."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def alive(self) -> bool:
-        """Whether the thread still works."""
-        return self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -95,6 +79,8 @@ class Lane:
 
     def _round(self) -> bool:
         least = self._least()
+        if least is not None and not self._asked_again():
+            return True
         claimed = self._holding.claim(self._batch, least=least) if least is not None else []
         if not claimed:
             return False
@@ -118,6 +104,25 @@ class Lane:
             self._blame_the_oldest()
             self._holding.give_back()
             raise
+        return True
+
+    def _asked_again(self) -> bool:
+        """Whether something may be sent: a destination that was down is asked once, by what costs no instance.
+
+        When it could not be reached, answers now and nothing waits for it, it is well again. Whether one that broke
+        off over instances is well, only instances show.
+        """
+        if not self._failures or self._half_open or not isinstance(self._forwarder, Asks):
+            return True
+        try:
+            answers = self._forwarder.ask()
+        except DestinationDown as error:
+            self._down(error, progress=False)
+            return False
+        self._half_open = True
+        log.info("destination.asked", destination=self.name, answers=answers)
+        if answers and self._unreached and self._buffer.most_urgent(self.name) is None:
+            self._well()
         return True
 
     def _settle(self, delivery: ClaimedDelivery, outcome: Outcome) -> None:
@@ -171,10 +176,11 @@ class Lane:
         if self._failures:
             log.info("destination.up", destination=self.name)
             self._note("up")
-        self._failures, self._down_since = 0, None
+        self._failures, self._down_since, self._half_open = 0, None, False
 
     def _down(self, error: DestinationDown, *, progress: bool) -> None:
-        self._failures = 1 if progress else self._failures + 1
+        self._failures, self._half_open = 1 if progress else self._failures + 1, False
+        self._unreached = error.kind != DestinationDown.kind
         self._down_since = self._down_since or self._clock.now()
         pause = self._backoff.pause(self._failures, random.random)
         text = f"{self.name} takes nothing since {self._down_since:%H:%M} UTC: {error}."

@@ -12,9 +12,10 @@ from edge import metrics
 from edge.buffer.deliveries import Deliveries
 from edge.forward.budget import Meters
 from edge.forward.lane import Lane
-from edge.forward.registry import forwarder_for
+from edge.forward.registry import asker_for, forwarder_for
 from edge.forward.retry import Backoff
-from edge.health import DESTINATION_DOWN, HealthBoard
+from edge.forward.verifying import NotAsked, Verifier
+from edge.health import DESTINATION_DOWN, NOT_VERIFIABLE, HealthBoard
 from edge.model import Destination
 from edge.settings import EdgeSettings
 
@@ -34,7 +35,9 @@ class Lanes:
         self._settings, self._buffer, self._health = settings, buffer, health
         self._grace_seconds, self._meters = grace_seconds, Meters()
         self._lock = threading.Lock()
-        self._running: dict[str, tuple[Destination, Lane]] = {}
+        self._running: dict[str, tuple[Destination, tuple[Lane | Verifier, ...]]] = {}
+        self._verified: set[str] = set()
+        """Destinations that were asked in this process: an outcome of an older lane may still come."""
         self._stopped = False
 
     def match(self, destinations: Sequence[Destination]) -> None:
@@ -44,10 +47,11 @@ class Lanes:
             if self._stopped:
                 return
             gone = [name for name, (destination, _lane) in self._running.items() if wanted.get(name) != destination]
-            ended = [self._running.pop(name)[1] for name in gone]
+            ended = [one for name in gone for one in self._running.pop(name)[1]]
             for lane in ended:
                 lane.signal()
-                self._forget(lane.name)
+            for name in gone:
+                self._forget(name)
             for name, destination in wanted.items():
                 if name not in self._running:
                     self._running[name] = (destination, self._start(destination))
@@ -55,20 +59,20 @@ class Lanes:
 
     def alive(self) -> bool:
         """Whether every lane still works."""
-        return all(lane.alive() for _destination, lane in list(self._running.values()))
+        return all(one.alive() for _destination, both in list(self._running.values()) for one in both)
 
     def stop(self) -> None:
         """Stop them all at the same time, for good."""
         with self._lock:
             self._stopped = True
-            ended = [lane for _destination, lane in self._running.values()]
+            ended = [one for _destination, both in self._running.values() for one in both]
             self._running.clear()
             for lane in ended:
                 lane.signal()
         self._meters.end()
         self._wait_for(ended)
 
-    def _wait_for(self, ended: Sequence[Lane]) -> None:
+    def _wait_for(self, ended: Sequence[Lane | Verifier]) -> None:
         """Return when these lanes have ended, all in the same few seconds; one that hangs in spite of that is left."""
         if _all_ended(ended, self._grace_seconds):
             return
@@ -80,22 +84,38 @@ class Lanes:
 
     def _forget(self, name: str) -> None:
         self._health.clear(DESTINATION_DOWN.code, name)
+        self._health.clear(NOT_VERIFIABLE.code, name)
         metrics.DESTINATION_UP.remove(name)
 
-    def _start(self, destination: Destination) -> Lane:
+    def _start(self, destination: Destination) -> tuple[Lane | Verifier, ...]:
+        settings, buffer = self._settings, self._buffer
+        asker = asker_for(destination, buffer.spool, settings.data_dir)
         lane = Lane(
             destination.name,
-            forwarder_for(destination, self._buffer.spool, self._settings.data_dir, self._meters),
-            self._buffer,
+            forwarder_for(destination, buffer.spool, settings.data_dir, self._meters),
+            buffer,
             self._health,
-            Backoff(cap=self._settings.retry_cap_seconds),
-            self._settings.lane_batch,
+            Backoff(cap=settings.retry_cap_seconds),
+            settings.lane_batch,
             window=destination.window,
+            asked_after=settings.verify_after_seconds if asker is not None else None,
         )
         lane.start()
-        return lane
+        if asker is None and destination.name not in self._verified and not buffer.verifies(destination.name):
+            return (lane,)
+        self._verified.add(destination.name)
+        verifier = Verifier(
+            destination.name,
+            asker or NotAsked(),
+            buffer,
+            self._health,
+            after=settings.verify_after_seconds,
+            questions=settings.verify_questions,
+        )
+        verifier.start()
+        return lane, verifier
 
 
-def _all_ended(lanes: Sequence[Lane], seconds: float) -> bool:
+def _all_ended(lanes: Sequence[Lane | Verifier], seconds: float) -> bool:
     until = time.monotonic() + seconds
     return all(lane.join(max(0.0, until - time.monotonic())) for lane in lanes)

@@ -6,8 +6,10 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from edge.forward.base import DestinationDown
+from edge.host_addresses import Resolve, resolved, resolved_within
 
 _doors: set[tuple[str, int]] = set()
 """Where this node takes images: one fact about the process, told once before anything is sent."""
@@ -16,7 +18,7 @@ _doors: set[tuple[str, int]] = set()
 def this_node_listens_at(endpoint: str) -> None:
     """From now on no destination is called that leads to `HOST:PORT`."""
     host, _, port = endpoint.rpartition(":")
-    if port.isdigit():
+    if port.isdigit() and int(port):
         _doors.add((host.strip("[]"), int(port)))
 
 
@@ -31,7 +33,28 @@ def refuse_ourselves(addresses: Iterable[tuple[str, int]]) -> None:
             raise DestinationDown(
                 f"{host}:{port} is this node itself: what is sent there would come back without end",
                 hint="Name another host or port in the policy; what waits goes there by itself.",
-            )
+            ).of("itself")
+
+
+def refuse_our_url(url: str) -> None:
+    """Do nothing, unless what stands in a URL is this node's door; a name without an address is none.
+
+    Raises:
+        DestinationDown: it is, as `refuse_ourselves` says.
+    """
+    parts = urlsplit(url)
+    if parts.hostname:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        refuse_ourselves((address, port) for address in resolved(parts.hostname))
+
+
+def leads_by_name(host: str, port: int, listen: str, *, resolve: Resolve = resolved_within) -> bool:
+    """Whether a connection from this machine to a host ends at `HOST:PORT`, as far as names are known now."""
+    own, _, own_port = listen.rpartition(":")
+    if str(port) != own_port:
+        return False
+    doors = resolve(own.strip("[]"))
+    return any(leads_to(address, port, (door, port)) for address in resolve(host) for door in doors)
 
 
 def leads_to(host: str, port: int, door: tuple[str, int]) -> bool:

@@ -24,6 +24,11 @@ class Parcel:
     length: int
     """Bytes in the buffer."""
     rest: Rendition | None
+    form: str = ""
+    """The transfer syntax that it goes in, when that is another than it is stored in."""
+
+    sent_as: tuple[str, str, str] | None = None
+    """Its study, series and SOP instance UID there, when they are others than here."""
 
     def close(self) -> None:
         """It is not sent any further."""
@@ -38,12 +43,12 @@ def pack(
     buffer: memoryview,
     transforms: Sequence[Transform] = (),
     *,
-    decompress: bool = False,
+    form: str = "",
 ) -> Parcel | Outcome:
     """Make an instance ready; an outcome when its file is not what was sealed, or a transform fails."""
     rendition = None
     try:
-        rendition = open_rendition(spool, delivery, transforms, decompress=decompress)
+        rendition = open_rendition(spool, delivery, transforms, form=form)
         length = rendition.readinto(buffer)
     except (EdgeError, OSError) as error:
         if rendition is not None:
@@ -51,6 +56,6 @@ def pack(
         return unreadable(error)
     uid = rendition.sop_instance_uid
     if rendition.left:
-        return Parcel(delivery, context_id, uid, length, rendition)
+        return Parcel(delivery, context_id, uid, length, rendition, form, rendition.sent_as)
     rendition.close()
-    return Parcel(delivery, context_id, uid, length, None)
+    return Parcel(delivery, context_id, uid, length, None, form, rendition.sent_as)

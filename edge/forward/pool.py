@@ -26,7 +26,8 @@ class Pool:
     """Lends associations. Any thread may use it; each association is used by one thread at a time."""
 
     def __init__(self, destination: DicomDestination, spool: Spool, idle_seconds: float) -> None:
-        self._caller = Caller(destination, spool, idle_seconds, self._watch)
+        self._caller = Caller(destination, spool.data_dir, idle_seconds, self._watch)
+        self._destination, self._spool = destination, spool
         self._lock = threading.Lock()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._resting: list[Association] = []
@@ -49,7 +50,10 @@ class Pool:
                 kept.take_up()
                 return kept
             kept.release()
-        return self._caller.call(self._proposed(offers), answer_seconds=answer_seconds)
+        proposed = self._proposed(offers)
+        line, granted = self._caller.open(proposed, answer_seconds=answer_seconds)
+        peer = self._destination
+        return Association(line, granted, frozenset(proposed), self._spool, peer.transforms, decompress=peer.decompress)
 
     def give_back(self, association: Association) -> None:
         """It has nothing under way and is open."""
@@ -70,6 +74,22 @@ class Pool:
             else:
                 with self._lock:
                     self._resting.append(association)
+
+    def ask(self) -> bool:
+        """Whether the peer answers a C-ECHO; False when only real work can tell. A peer may serve one at a time.
+
+        Raises:
+            DestinationDown: it is not there, or does not let us in.
+        """
+        from edge.forward.echo import UNSURE, echo  # a peer that is never down is never asked
+
+        self.close()
+        try:
+            return echo(self._caller) == "answered"
+        except DestinationDown as error:
+            if error.kind in UNSURE:
+                return False
+            raise
 
     def close(self) -> None:
         """Release all that rest."""

@@ -14,6 +14,7 @@ from edge.forward.cstore import CStoreForwarder
 from edge.forward.folder import FolderForwarder
 from edge.forward.group import GroupForwarder
 from edge.forward.in_their_name import InTheirName
+from edge.forward.verifying import Asker
 from edge.model import (
     Destination,
     DicomDestination,
@@ -22,6 +23,21 @@ from edge.model import (
     GroupDestination,
     S3Destination,
 )
+
+
+def asker_for(destination: Destination, spool: Spool, data_dir: Path) -> Asker | None:
+    """Who asks this destination for what it acknowledged; None when the policy asks for no verification."""
+    match destination:
+        case DicomDestination(verify="find"):
+            from edge.forward.find import FindAsker  # few nodes verify
+
+            return FindAsker(destination, data_dir)
+        case DicomWebDestination(verify="qido"):
+            from edge.forward.dicomweb import DicomWebForwarder
+            from edge.forward.qido import QidoAsker
+
+            return QidoAsker(DicomWebForwarder(destination, spool, Credentials(data_dir)))
+    return None
 
 
 def forwarder_for(destination: Destination, spool: Spool, data_dir: Path, meters: Meters) -> Forwarder:

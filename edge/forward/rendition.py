@@ -22,16 +22,19 @@ from edge.buffer.pace import Pace
 from edge.buffer.spool import Spool
 from edge.data_dir import PSEUDONYM_KEY
 from edge.errors import EdgeError, SealBroken, SpoolError, SpoolFileMissing
-from edge.forward.base import Outcome, TryLater, Unfit
+from edge.forward.base import Outcome, Refused, TryLater, Unfit
+from edge.forward.decoding.failure import CannotDecode, DecodeLater, NoRoom
 from edge.forward.source import Source
 from edge.forward.splice import Readable, Splice, SpoolOrigin, deflated, inflated
 from edge.model import ClaimedDelivery, Priority
 from edge.steps import Transform
-from edge.transfer_syntaxes import DEFLATED, EXPLICIT
+from edge.transfer_syntaxes import DECODABLE, DEFLATED, PLAIN_IMPLICIT
 from edge.transform.apply import apply, coding_of
 from edge.transform.failure import Impossible, TransformFailed
 
 _CHUNK = 1 << 20
+DECODING_TRIES = 5
+"""What the kernel ends again and again for want of memory is for a person, too."""
 
 
 class Rendition(io.RawIOBase):
@@ -46,8 +49,15 @@ class Rendition(io.RawIOBase):
         self.sop_instance_uid = sealed.sop_instance_uid
         self.study_instance_uid = delivery.study_instance_uid
         self.series_instance_uid = delivery.series_instance_uid
+        self._own = (self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid)
         self.length = source.left
         """Bytes of all of it."""
+
+    @property
+    def sent_as(self) -> tuple[str, str, str] | None:
+        """Its study, series and SOP instance UID as it leaves, when they are others than those it came under."""
+        uids = (self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid)
+        return None if uids == self._own else uids
 
     @property
     def left(self) -> int:
@@ -88,11 +98,11 @@ class Rendition(io.RawIOBase):
 
 
 def open_rendition(
-    spool: Spool, delivery: ClaimedDelivery, transforms: Sequence[Transform] = (), *, decompress: bool = False
+    spool: Spool, delivery: ClaimedDelivery, transforms: Sequence[Transform] = (), *, form: str = ""
 ) -> Rendition:
     """The instance as it goes to a destination with these transforms; a context manager.
 
-    With `decompress` it is Explicit VR Little Endian, and must be stored in a syntax that `native.py` can decode.
+    `form` is one of the `other_forms` of what it is stored in; without one it stays what it is.
 
     Raises:
         SpoolError: its file is not there or cannot be read.
@@ -101,16 +111,16 @@ def open_rendition(
     """
     original: Readable = Source(spool.open_file(delivery.sealed), delivery.sealed)
     transforms = (*delivery.fix, *transforms)
-    if decompress:
-        original = _decompressed(original, delivery, spool)
+    syntax = form or delivery.sealed.transfer_syntax_uid
+    if form:
+        original = _in_form(original, delivery, spool, form)
     if not transforms:
-        return _in_syntax(Rendition(original, delivery, spool.meter), decompress=decompress)
+        return _in_syntax(Rendition(original, delivery, spool.meter), syntax)
     try:
-        is_deflated = delivery.sealed.transfer_syntax_uid in DEFLATED and not decompress
+        is_deflated = syntax in DEFLATED
         if is_deflated:
             original = inflated(original, spool.data_dir)
-        coding = coding_of(delivery.sealed.transfer_syntax_uid)
-        result = apply(SpoolOrigin(original), coding, transforms, lambda: _key(spool))
+        result = apply(SpoolOrigin(original), coding_of(syntax), transforms, lambda: _key(spool))
         spliced: Readable = Splice(original, result.pieces)
         if is_deflated:
             spliced = deflated(spliced, spool.data_dir)
@@ -119,7 +129,7 @@ def open_rendition(
         if isinstance(error, Impossible):
             raise TransformFailed(f"transform `{transforms[0].name}`: {error}") from None
         raise
-    rendition = _in_syntax(Rendition(spliced, delivery, spool.meter), decompress=decompress)
+    rendition = _in_syntax(Rendition(spliced, delivery, spool.meter), syntax)
     if result.sop_instance_uid is not None:
         rendition.sop_instance_uid = result.sop_instance_uid
     if result.study_instance_uid is not None:
@@ -129,21 +139,25 @@ def open_rendition(
     return rendition
 
 
-def _decompressed(original: Readable, delivery: ClaimedDelivery, spool: Spool) -> Readable:
-    from edge.forward.native import native  # pydicom's decoders, for the few objects that a peer wants otherwise
+def _in_form(original: Readable, delivery: ClaimedDelivery, spool: Spool, form: str) -> Readable:
+    from edge.forward.native import in_implicit, native  # for the few objects that a peer wants otherwise
 
     try:
-        return native(original, delivery.sealed.transfer_syntax_uid, spool.data_dir)
+        if delivery.sealed.transfer_syntax_uid in DECODABLE:
+            original = native(original, delivery.sealed.transfer_syntax_uid, spool.data_dir)
+        return in_implicit(original, spool.data_dir) if form == PLAIN_IMPLICIT else original
     except BaseException as error:
         original.close()
         if isinstance(error, Impossible):
             raise TransformFailed(f"`syntax: decompress`: {error}") from None
+        endless = isinstance(error, NoRoom) or delivery.attempts < DECODING_TRIES
+        if isinstance(error, DecodeLater) and not endless:
+            raise CannotDecode(f"{error}, {delivery.attempts} times") from None
         raise
 
 
-def _in_syntax(rendition: Rendition, *, decompress: bool) -> Rendition:
-    if decompress:
-        rendition.transfer_syntax_uid = EXPLICIT
+def _in_syntax(rendition: Rendition, transfer_syntax_uid: str) -> Rendition:
+    rendition.transfer_syntax_uid = transfer_syntax_uid
     return rendition
 
 
@@ -158,5 +172,9 @@ def unreadable(error: EdgeError | OSError) -> Outcome:
     """What becomes of a delivery without a rendition: what is broken is for a person, a disk may recover."""
     if isinstance(error, TransformFailed | SealBroken | SpoolFileMissing):
         return Unfit(reason=str(error))
+    if isinstance(error, CannotDecode):
+        return Refused(reason=f"`syntax: decompress`: {error}")
+    if isinstance(error, DecodeLater):
+        return TryLater(reason=f"`syntax: decompress`: {error}")
     words = error if isinstance(error, SpoolError) else os.strerror(getattr(error, "errno", 0) or 0)
     return TryLater(reason=f"its spool file cannot be read: {words}")

@@ -22,6 +22,7 @@ from edge.errors import EdgeError
 from edge.forward.base import Accepted, DestinationDown, Outcome, Settle, TryLater
 from edge.forward.breakable import Breakable
 from edge.forward.credentials import Credentials
+from edge.forward.ourselves import refuse_our_url
 from edge.forward.part10_file import head_of, pieces_of
 from edge.forward.rendition import open_rendition, unreadable
 from edge.forward.s3_errors import outcome_of_error
@@ -207,6 +208,7 @@ class S3Forwarder:
 
     def _connect(self) -> Any:
         wanted = self._destination
+        refuse_our_url(wanted.endpoint)
         keys: dict[str, str | None] = {}
         if wanted.credentials:
             found = self._credentials.read(wanted.credentials, ("access_key", "secret_key"))

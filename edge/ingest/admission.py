@@ -35,6 +35,8 @@ class Crowd:
     total: int
     of_this_peer: int
     room_on_disk: bool
+    draining: bool = False
+    """People want this node to be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,9 @@ def refuse(rules: Rules, request: AssociationRequest, peer_address: str, crowd: 
 
 
 def _full(rules: Rules, crowd: Crowd) -> Rejection | None:
+    if crowd.draining:
+        hint = "This node drains: it delivers what it holds and takes nothing new until `skerry-edge drain --end`."
+        return Rejection("rejected-draining", TRANSIENT, PRESENTATION, 1, hint)
     if crowd.total >= rules.max_associations:
         hint = "max_associations are open. Look for a sender that does not release its associations, or raise it."
         return Rejection("rejected-association-limit", TRANSIENT, PRESENTATION, 2, hint)

@@ -13,10 +13,13 @@ import structlog
 
 from edge import metrics
 from edge.attendance import FILE, OwnAttendance
+from edge.buffer.expectations import Expectations
+from edge.draining import Draining
 from edge.ingest.admission import Crowd, Rejection, Rules, networks, refuse
 from edge.ingest.census import Census
 from edge.ingest.custody import Custody
 from edge.ingest.lobby import Lobby, LobbyRules
+from edge.ingest.reports import Reports
 from edge.ingest.serving import Serving
 from edge.ingest.visitors import Caller, Unwelcome, Visitor
 from edge.model import AssociationFacts
@@ -24,7 +27,7 @@ from edge.settings import EdgeSettings
 from edge.upper_layer import pdu
 from edge.upper_layer.connection import Connection, Patience
 from edge.upper_layer.ends import AssociationEnded, Released, Stopping
-from edge.upper_layer.negotiation import Negotiator
+from edge.upper_layer.negotiation import COMMITMENT, MPPS, Negotiator
 from edge.upper_layer.windows import Windows
 
 log = structlog.get_logger(__name__)
@@ -41,6 +44,7 @@ class DicomDoor:
     def __init__(self, settings: EdgeSettings, custody: Custody, listener: socket.socket, *, process: int = 0) -> None:
         """`process` is this ingest process's own number, which tells its count of associations from the others'."""
         self._custody = custody
+        self._draining = Draining(Path(settings.data_dir))
         self._rules = Rules(
             ae_title=settings.ae_title,
             require_called_ae_title=settings.require_called_ae_title,
@@ -53,8 +57,11 @@ class DicomDoor:
             idle=settings.idle_timeout_seconds, dimse=settings.dimse_timeout_seconds, pdu=settings.pdu_timeout_seconds
         )
         self._longest_pdu = settings.max_pdu_bytes
-        self._negotiator = Negotiator(settings.ae_title, settings.max_pdu_bytes)
+        services = (MPPS, COMMITMENT) if settings.storage_commitment else (MPPS,)
+        self._negotiator = Negotiator(settings.ae_title, settings.max_pdu_bytes, services=services)
         self._windows = Windows()
+        self._expectations = Expectations(Path(settings.data_dir) / "edge.db")
+        self._reports = Reports(settings.ae_title, settings.commitment_reports)
         self._census = Census(Path(settings.data_dir) / "run" / "census", process)
         self._attendance = OwnAttendance(Path(settings.data_dir) / "run" / FILE, process)
         self._lobby = Lobby(
@@ -94,6 +101,8 @@ class DicomDoor:
             thread.join(max(0.0, until - time.monotonic()))
         self._census.close()
         self._attendance.close()
+        self._expectations.close()
+        self._reports.stop()
 
     def _threads(self) -> list[threading.Thread]:
         with self._lock:
@@ -108,7 +117,10 @@ class DicomDoor:
         )
         peer = f"{facts.peer_address} {facts.calling_ae_title}"
         crowd = Crowd(
-            total=self._census.total(), of_this_peer=self._census.of(peer), room_on_disk=self._custody.has_room()
+            total=self._census.total(),
+            of_this_peer=self._census.of(peer),
+            room_on_disk=self._custody.has_room(),
+            draining=self._draining.is_on(),
         )
         rejection = refuse(self._rules, caller.head, facts.peer_address, crowd)
         if rejection is not None:
@@ -131,8 +143,10 @@ class DicomDoor:
             request,
             facts,
             custody=self._custody,
+            expectations=self._expectations,
             negotiator=self._negotiator,
             longest_pdu=self._longest_pdu,
+            later=self._reports.tell,
         )
         end: AssociationEnded = serving.run()
         if self._stopping and not isinstance(end, Released):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import structlog
 
 from edge import metrics
+from edge.buffer.expectations import Expectations
 from edge.ingest import statuses
+from edge.ingest.commitment import Commitment, Later
 from edge.ingest.custody import Custody
+from edge.ingest.procedure_steps import ProcedureSteps
 from edge.ingest.storing import Storing
 from edge.model import AssociationFacts
 from edge.upper_layer import command, pdu
@@ -29,11 +32,15 @@ class Serving:
         facts: AssociationFacts,
         *,
         custody: Custody,
+        expectations: Expectations,
         negotiator: Negotiator,
         longest_pdu: int,
+        later: Later,
     ) -> None:
         self._connection, self._request, self._facts = connection, request, facts
         self._custody, self._negotiator, self._longest_pdu = custody, negotiator, longest_pdu
+        self._steps = ProcedureSteps(expectations, facts.calling_ae_title)
+        self._commitment = Commitment(expectations, facts.calling_ae_title, later)
 
     def run(self) -> AssociationEnded:
         """Serve until the association ends; how it ended."""
@@ -45,6 +52,7 @@ class Serving:
                 self._serve(agreed)
             finally:
                 metrics.OPEN_ASSOCIATIONS.dec()
+                self._commitment.close()
         except AssociationEnded as end:
             return end
         except Exception as error:
@@ -58,13 +66,25 @@ class Serving:
         while True:
             message = messages.next_command()
             elements = _elements(message)
-            if command.number(elements, command.FIELD) == command.C_STORE_RQ:
+            field = command.number(elements, command.FIELD)
+            if field == command.C_STORE_RQ:
                 storing.serve(message.context_id, agreed.contexts[message.context_id], elements)
+                continue
+            if field == command.N_EVENT_REPORT_RSP:
+                self._take_answer(messages, message, elements)
                 continue
             if services is None:
                 services = Services(self._negotiator, self._request, messages, self._connection.send)
                 services.bind(verification(lambda: statuses.SUCCESS))
+                services.bind((*self._steps.handlers(), *self._commitment.handlers()))
             services.serve(message)
+            self._commitment.report(services, agreed.contexts)
+
+    def _take_answer(self, messages: Messages, message: Command, elements: dict[int, bytes]) -> None:
+        if not self._commitment.answered(elements):
+            raise ProtocolBroken("bad-command-set")  # nothing was asked
+        if command.number(elements, command.DATA_SET_TYPE) != command.NO_DATA_SET:
+            messages.skip_data_set(message.context_id)
 
 
 def _elements(message: Command) -> dict[int, bytes]:
@@ -73,6 +93,7 @@ def _elements(message: Command) -> dict[int, bytes]:
     except command.BadCommand as error:
         raise ProtocolBroken("bad-command-set") from error
     field, data_set = command.number(elements, command.FIELD), command.number(elements, command.DATA_SET_TYPE)
-    if field not in command.REQUESTS or data_set is None:
+    known = field in command.REQUESTS or field == command.N_EVENT_REPORT_RSP
+    if not known or data_set is None:
         raise ProtocolBroken("bad-command-set")  # nobody could say what follows it
     return elements

@@ -19,8 +19,10 @@ from edge.policy import pretest
 from edge.policy.cel_text import identifiers, presence_tests, regex_literals
 from edge.vocabulary import ATTRIBUTES, Kind
 
-FACTS = ("calling_ae_title", "called_ae_title", "peer_address")
-"""Variables of the association; everything else that a rule can name is an attribute."""
+SENDER = ("calling_ae_title", "called_ae_title", "peer_address")
+AROUND = ("site", "received_day", "received_time")
+FACTS = SENDER + AROUND
+"""Variables of the association, and of place and time; everything else that a rule can name is an attribute."""
 
 PRESENCE = "present_"
 """`present("Modality")` becomes the variable `present_Modality`, padded to the same width: columns stay true."""

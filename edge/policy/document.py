@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from edge.errors import Diagnostic, PolicyError
-from edge.policy.itself import check_itself
+from edge.policy.abilities import check_codecs
+from edge.policy.itself import Leads, by_text_alone, check_itself
 from edge.policy.meaning import Meaning
 from edge.policy.model import Policy, Privacy, Route
 from edge.policy.shape import check_shape
@@ -26,12 +27,15 @@ def load_policy(document: str | bytes) -> Policy:
     return policy
 
 
-def check_policy(document: str | bytes, *, listen: str = "") -> tuple[Diagnostic, ...]:
+def check_policy(
+    document: str | bytes, *, listen: str = "", http: str = "", leads: Leads = by_text_alone, codecs: bool = True
+) -> tuple[Diagnostic, ...]:
     """Everything that is wrong or doubtful, in the order of the file; empty when there is nothing to say.
 
-    `listen` is the HOST:PORT of the node that would run it, when it is known: no destination may be that node.
+    `listen` and `http` are each HOST:PORT of the node that would run it, when they are known: no destination may be
+    that node. `leads` knows where a name leads; `codecs` is whether that node can decompress.
     """
-    return _read(document, listen)[1]
+    return _read(document, tuple(filter(None, (listen, http))), leads, codecs=codecs)[1]
 
 
 def render(diagnostics: tuple[Diagnostic, ...], name: str) -> str:
@@ -45,7 +49,9 @@ def render(diagnostics: tuple[Diagnostic, ...], name: str) -> str:
     return "\n".join(lines)
 
 
-def _read(document: str | bytes, listen: str = "") -> tuple[Policy | None, tuple[Diagnostic, ...]]:
+def _read(
+    document: str | bytes, doors: tuple[str, ...] = (), leads: Leads = by_text_alone, *, codecs: bool = True
+) -> tuple[Policy | None, tuple[Diagnostic, ...]]:
     raw = document if isinstance(document, bytes) else document.encode("utf-8", "surrogatepass")
     if len(raw) > MAX_BYTES:
         return None, (_error(1, 1, f"the document is larger than {MAX_BYTES} bytes", "A policy is a short text."),)
@@ -64,7 +70,8 @@ def _read(document: str | bytes, listen: str = "") -> tuple[Policy | None, tuple
         return None, _in_order(model)
     meaning = Meaning(text, root, model)
     policy = meaning.policy(f"local:{hashlib.sha256(raw).hexdigest()[:12]}")
-    found = (*meaning.diagnostics, *check_itself(root, policy.destinations, listen))
+    lacking = () if codecs else check_codecs(root, policy.destinations)
+    found = (*meaning.diagnostics, *check_itself(root, policy.destinations, doors, leads), *lacking)
     return policy, _in_order(found)
 
 

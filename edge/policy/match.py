@@ -32,6 +32,7 @@ class _Plan:
         self.plain = tuple(k for k in attributes if ATTRIBUTES[k].kind in {"text", "texts"})
         self.numbers = tuple(k for k in attributes if ATTRIBUTES[k].kind in {"integer", "decimal"})
         self.decided: dict[tuple[object, ...], Decision] = {}
+        self.around = policy.around
         self.judges = tuple(map(_judge, policy.routes))
 
     def inputs(self, facts: AssociationFacts, tags: TagSet) -> tuple[object, ...]:
@@ -41,6 +42,7 @@ class _Plan:
             facts.calling_ae_title,
             facts.called_ae_title,
             facts.peer_address,
+            *[getattr(facts, name) for name in self.around],
             *[value(keyword) for keyword in self.plain],
             # 0.0, -0.0 and 0 are equal, and a rule can tell them apart: they are told apart by their text.
             *[repr(value(keyword)) for keyword in self.numbers],

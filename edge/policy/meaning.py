@@ -14,12 +14,13 @@ from edge.policy.meaning_budgets import Budgets
 from edge.policy.meaning_destinations import check_destination, destination_of
 from edge.policy.meaning_groups import group_of
 from edge.policy.meaning_retention import retention_of
-from edge.policy.meaning_routes import check_routes
+from edge.policy.meaning_routes import check_clock, check_routes
 from edge.policy.meaning_transforms import Transforms
 from edge.policy.meaning_waiting import wait_of, warn_useless_waits
-from edge.policy.meaning_window import check_window
+from edge.policy.meaning_window import check_window, check_zone
 from edge.policy.model import DEFAULT_SHARE, Policy, Privacy, Route
 from edge.policy.place import place_in_file
+from edge.policy.placing import read_around
 from edge.policy.schema import PolicyModel, PrivacyModel, RouteModel
 from edge.policy.schema_groups import GroupModel
 from edge.policy.wording import explain, nearest
@@ -45,6 +46,9 @@ class Meaning:
         self._warn_identical()
         check_routes(routes, len(self._model.destinations), self._error, self._warn)
         warn_useless_waits(routes, _Report(self))
+        if self._model.zone:
+            check_zone(self._model.zone, partial(self._error, ("zone",)))
+        check_clock(routes, self._model.zone, self._error)
         for index, model in enumerate(self._model.destinations):
             error, warn = partial(self._say_inside, "error", index), partial(self._say_inside, "warning", index)
             check_window(model.window, partial(error, "window", 1))
@@ -66,6 +70,8 @@ class Meaning:
             watermarks=watermarks,
             privacy=self._privacy(self._model.privacy),
             duplicates=self._model.duplicates,
+            zone=self._model.zone,
+            around=read_around(routes),
         )
 
     def _destinations(self, transforms: Transforms, budgets: Budgets) -> tuple[Destination, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from edge.key_template import faults_of
-from edge.model import DicomDestination, DicomWebDestination, FolderDestination, Member, S3Destination, Tls
+from edge.model import SOURCE, DicomDestination, DicomWebDestination, FolderDestination, Member, S3Destination, Tls
 from edge.policy.meaning_window import window_of
 from edge.policy.schema import DicomDestinationModel, FolderDestinationModel
 from edge.policy.schema_destinations import DicomWebDestinationModel, S3DestinationModel
@@ -29,6 +29,7 @@ def destination_of(model: Model) -> Member:
                 calling_ae_title=model.calling_ae_title,
                 associations=model.associations,
                 tls=_tls(model.tls),
+                verify=model.verify,
                 decompress=model.syntax == "decompress",
                 window=window_of(model.window),
             )
@@ -42,6 +43,7 @@ def destination_of(model: Model) -> Member:
                 url=model.url.rstrip("/"),
                 credentials=model.credentials or "",
                 ca=model.ca or "",
+                verify=model.verify,
                 window=window_of(model.window),
             )
         case S3DestinationModel():
@@ -73,10 +75,17 @@ def check_destination(model: Model, error: SayAt, warn: SayAt) -> None:
                 hint = "Name the region that the bucket lies in, or the `endpoint` of another service."
                 error("name", 1, "an s3 destination needs `region` or `endpoint`", hint)
         case DicomDestinationModel():
+            _check_verify(model, error)
             if model.tls is not None and bool(model.tls.certificate) != bool(model.tls.key):
                 given, missing = ("certificate", "key") if model.tls.certificate else ("key", "certificate")
                 hint = f"Name the file with the `{missing}` too, or leave both out when the peer wants no certificate."
                 error("tls", 1, f"`tls` has a `{given}` without a `{missing}`", hint)
+
+
+def _check_verify(model: DicomDestinationModel, error: SayAt) -> None:
+    if model.verify != "none" and model.calling_ae_title == SOURCE:
+        hint = "Give it a `calling_ae_title` of its own, or leave `verify` out."
+        error("verify", 1, "`verify` cannot ask under the names of the senders", hint)
 
 
 def _tls(model: TlsModel | None) -> Tls | None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edge.model import GroupDestination, Member
+from edge.model import DicomDestination, DicomWebDestination, GroupDestination, Member
 from edge.policy.meaning_transforms import Report
 from edge.policy.meaning_window import window_of
 from edge.policy.schema_groups import GroupModel
 from edge.policy.wording import nearest
+
+
+def _verifies(member: Member) -> bool:
+    return isinstance(member, DicomDestination | DicomWebDestination) and member.verify != "none"
 
 
 def group_of(
@@ -26,6 +30,9 @@ def group_of(
             report.error(path, f"there is no destination `{name}`", hint)
         elif name in members:
             report.error(path, f"`{name}` stands twice in this group", "Remove it, or name another one.")
+        elif _verifies(known[name]):
+            hint = "Leave `verify` out of that destination, or send to it without a group."
+            report.error(path, f"`{name}` has `verify`, which members of groups cannot have", hint)
         else:
             members[name] = known[name]
     return GroupDestination(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Protocol
 
-from edge.model import Watermarks
 from edge.policy.schema import RetentionModel
+from edge.watermarks import Watermarks
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=3650)

@@ -9,6 +9,7 @@ from edge.model import AssociationFacts, TagSet
 from edge.policy.cel import Condition, EvaluationFailed
 from edge.policy.cel_text import Token, tokens
 from edge.policy.model import Route
+from edge.policy.placing import CLOCK
 
 MOST_ROUTES = 256
 MOST_DESTINATIONS = 64
@@ -68,6 +69,15 @@ def _warn_covered(routes: Sequence[Route], warn: Say) -> None:
             names = ", ".join(f"`{one.name}`" for one in covering)
             message = f"route `{route.name}` changes nothing: {names} already sends all of it there"
             warn(("routes", index, "name"), message, "Remove it, or narrow the other.")
+
+
+def check_clock(routes: Sequence[Route], zone: str, error: Say) -> None:
+    """Say where a condition asks a clock of which nobody knows the place."""
+    for index, route in enumerate(routes):
+        if not zone and route.condition is not None and (read := CLOCK & set(route.condition.facts)):
+            names = " and ".join(f"`{name}`" for name in sorted(read))
+            hint = "Write `zone: Europe/Berlin`, or another one of the IANA database, at the top level of the policy."
+            error(("routes", index, "when"), f"{names} needs a time zone", hint)
 
 
 def _same(one: Route, other: Route) -> bool:

@@ -12,6 +12,8 @@ from edge.policy.schema_waiting import WaitModel
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=7)
+MISSING = timedelta(minutes=10)
+"""How long images that were announced are waited for when the policy says nothing of it."""
 
 
 def wait_of(index: int, route: str, model: WaitModel | None, report: Report) -> Wait | None:
@@ -23,7 +25,8 @@ def wait_of(index: int, route: str, model: WaitModel | None, report: Report) -> 
         message = f"`at_most`, {model.at_most}, is shorter than `quiet`, {model.quiet}"
         key = "at_most" if "at_most" in model.model_fields_set else "quiet"
         report.error(("routes", index, "wait", key), message, "Write a longer `at_most`, or a shorter `quiet`.")
-    return Wait(route=route, scope=model.scope, quiet=quiet, at_most=at_most)
+    missing = _missing(index, model, quiet, report)
+    return Wait(route=route, scope=model.scope, quiet=quiet, at_most=at_most, missing=missing)
 
 
 def warn_useless_waits(routes: Sequence[Route], report: Report) -> None:
@@ -37,6 +40,17 @@ def warn_useless_waits(routes: Sequence[Route], report: Report) -> None:
             names = ", ".join(f"`{one.name}`" for one in hasty if set(one.to) & set(route.to))
             message = f"route `{route.name}` waits for nothing: {names} sends all of it there at once"
             report.warn(("routes", index, "wait"), message, f"Let {names} wait too, or narrow it with `when`.")
+
+
+def _missing(index: int, model: WaitModel, quiet: timedelta, report: Report) -> timedelta:
+    """Unless it is written, what is longer: `quiet`, or ten minutes."""
+    if model.missing is None:
+        return max(quiet, MISSING)
+    missing = _duration(index, "missing", model.missing, report)
+    if missing < quiet:
+        message = f"`missing`, {model.missing}, is shorter than `quiet`, {model.quiet}"
+        report.error(("routes", index, "wait", "missing"), message, "Write a longer `missing`, or leave it out.")
+    return missing
 
 
 def _duration(index: int, key: str, written: str, report: Report) -> timedelta:

@@ -25,11 +25,15 @@ def window_of(model: WindowModel | None) -> Window | None:
 
 def check_window(model: WindowModel | None, error: Callable[[str, str], None]) -> None:
     """Say whether this machine knows the zone."""
-    if model is None:
-        return
+    if model is not None:
+        check_zone(model.zone, error)
+
+
+def check_zone(zone: str, error: Callable[[str, str], None]) -> None:
+    """Say whether this machine knows a zone."""
     try:
-        zoneinfo.ZoneInfo(model.zone)
+        zoneinfo.ZoneInfo(zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        meant = nearest(model.zone, sorted(zoneinfo.available_timezones()))
+        meant = nearest(zone, sorted(zoneinfo.available_timezones()))
         hint = f"Did you mean `{meant}`?" if meant else "Write one such as Europe/Berlin or UTC."
-        error(f"there is no time zone `{model.zone}`", hint)
+        error(f"there is no time zone `{zone}`", hint)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
 
-from edge.model import Destination, Priority, Wait, Watermarks
+from edge.model import Destination, Priority, Wait
 from edge.policy.cel import Condition
+from edge.watermarks import Watermarks
 
 DEFAULT_SHARE: tuple[str, ...] = (
     "SOPClassUID",
@@ -78,6 +79,10 @@ class Policy:
     duplicates: Duplicates = "keep-both"
     watermarks: Watermarks | None = None
     """Above the high one delivered studies leave before their time; None lets them stay until `keep_delivered`."""
+    zone: str = ""
+    """Whose clock tells `received_day` and `received_time`; a name of the IANA time zone database."""
+    around: tuple[str, ...] = ()
+    """What of place and time some condition reads."""
 
     def labelled(self, label: str) -> Policy:
         """The same policy under another label, such as `3.17` for generation 3, version 17."""

@@ -1,9 +1,12 @@
-"""Whether who sends is one of the destinations: the question behind loops through other routers (pure)."""
+"""Whether who sends is one of the destinations: the question behind loops through other routers (pure).
+
+Which addresses a host name has is told from outside, as far as it is known.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from edge.model import AssociationFacts, Destination, DicomDestination, DicomWebDestination, GroupDestination, Member
@@ -12,7 +15,11 @@ from edge.model import AssociationFacts, Destination, DicomDestination, DicomWeb
 class Origins:
     """The destinations of a policy, by what a sender shows of itself."""
 
-    def __init__(self, destinations: Iterable[Destination]) -> None:
+    def __init__(
+        self, destinations: Iterable[Destination], addresses: Callable[[str], Sequence[str]] = lambda _host: ()
+    ) -> None:
+        """`addresses` of a host name; none while they are not known."""
+        self._addresses = addresses
         self._by_title: defaultdict[str, list[str]] = defaultdict(list)
         self._by_address: defaultdict[str, list[str]] = defaultdict(list)
         for one in destinations:
@@ -24,11 +31,15 @@ class Origins:
         match peer:
             case DicomDestination():
                 self._by_title[peer.ae_title].append(name)
-                self._by_address[peer.host].append(name)
+                self._at(peer.host, name)
             case DicomWebDestination():
-                self._by_address[urlsplit(peer.url).hostname or ""].append(name)
+                self._at(urlsplit(peer.url).hostname or "", name)
             case _:
                 pass
+
+    def _at(self, host: str, name: str) -> None:
+        for address in {host, *self._addresses(host)}:
+            self._by_address[address].append(name)
 
     def of(self, facts: AssociationFacts) -> Mapping[str, bool]:
         """The names of the destinations that the sender may be, and whether its AE title says so.
@@ -43,3 +54,15 @@ class Origins:
 
 
 _NOBODY: Mapping[str, bool] = {}
+
+
+def hosts_of(destinations: Iterable[Destination]) -> frozenset[str]:
+    """The host names and addresses of those that could send back to us."""
+    found = set()
+    for one in destinations:
+        for peer in one.members if isinstance(one, GroupDestination) else (one,):
+            if isinstance(peer, DicomDestination):
+                found.add(peer.host)
+            elif isinstance(peer, DicomWebDestination):
+                found.add(urlsplit(peer.url).hostname or "")
+    return frozenset(found)

@@ -70,6 +70,9 @@ class DicomDestinationModel(_Strict):
     syntax: Literal["as_is", "decompress"] = Field(
         default="as_is", description="`as_is` or `decompress`; `as_is` when left out"
     )
+    verify: Literal["none", "find"] = Field(
+        default="none", description="`none` or `find` (C-FIND after sending); `none` when left out"
+    )
     transforms: TransformNames = Field(default_factory=list)
     window: WindowModel | None = Field(default=None, description=WINDOW)
     budget: BudgetName
@@ -149,6 +152,7 @@ class PolicyModel(_Strict):
     destinations: list[DestinationModel] = Field(description="a list of destinations, `[]` for none")
     transforms: list[TransformModel] = Field(default_factory=list, description="a list of transforms, `[]` for none")
     routes: list[RouteModel] = Field(description="a list of routes, `[]` for none")
+    zone: str = Field(default="", max_length=64, description="a time zone of the IANA database, such as Europe/Berlin")
     duplicates: Literal["keep-both", "replace", "refuse"] = Field(
         default="keep-both", description="`keep-both`, `replace` or `refuse`"
     )

@@ -45,6 +45,9 @@ class DicomWebDestinationModel(Strict):
     )
     credentials: FileName = None
     ca: FileName = None
+    verify: Literal["none", "qido"] = Field(
+        default="none", description="`none` or `qido` (QIDO-RS after sending); `none` when left out"
+    )
     transforms: TransformNames = Field(default_factory=list)
     window: WindowModel | None = Field(default=None, description=WINDOW)
     budget: BudgetName

@@ -18,6 +18,7 @@ class WaitModel(BaseModel):
 
     scope: Literal["series", "study"] = Field(alias="for", description="`series` or `study`")
     quiet: str = Field(default="60s", pattern=_DURATION, description=_WORDS + "60s")
+    missing: str | None = Field(default=None, pattern=_DURATION, description=_WORDS + "10m")
     at_most: str = Field(default="30m", pattern=_DURATION, description=_WORDS + "30m")
 
 

@@ -20,6 +20,8 @@ from edge.errors import EdgeError
 from edge.logs import configure_logs
 from edge.processes.launch import Launch, inherited
 from edge.processes.lifeline import is_gone, tell
+from edge.recent_lines import RecentLines
+from edge.run_dir import RunDir
 
 log = structlog.get_logger(__name__)
 BEAT_SECONDS = 1.0
@@ -66,7 +68,7 @@ class Child:
 def serve(work: Callable[[Child], None]) -> None:
     """Run a child's work to its end. Never returns."""
     launch = inherited(int(sys.argv[2]))
-    configure_logs(process=launch.name)
+    configure_logs(process=launch.name, recent=RecentLines(RunDir(launch.settings.data_dir).path, launch.name))
     child = Child(launch)
     child.begin()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge.node import Node
 from edge.policy.document import load_policy
 from edge.processes.child import Child, serve
+from edge.run_dir import LOCAL_POLICY, RunDir
 
 
 def main() -> None:
@@ -20,7 +21,10 @@ def _work(child: Child) -> None:
         for bell in bells:
             bell.ring()
 
-    policy = None if launch.policy is None else load_policy(launch.policy)
+    policy = None
+    if launch.policy is not None:
+        policy = load_policy(launch.policy)
+        RunDir(launch.settings.data_dir).write(LOCAL_POLICY, launch.policy)
     node = Node(launch.settings, policy, dicom=launch.dicom, admitted=admitted)
     host, port = node.start()
     child.bell("outbox").listen(node.outbox_grew)

@@ -30,6 +30,7 @@ def _work(child: Child) -> None:
     deliveries = Deliveries(settings.data_dir, settled=outbox.ring)
     deliveries.sends()
     this_node_listens_at(child.launch.dicom)
+    this_node_listens_at(settings.http)
     lanes = Lanes(settings, deliveries, SharedHealth(run_dir, child.launch.name), grace_seconds=GRACE_SECONDS)
     work.listen(deliveries.work_came)
     follower = _Follower(child, deliveries, lanes, OrdersWatch(run_dir))

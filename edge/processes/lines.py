@@ -7,10 +7,22 @@ import json
 import os
 from datetime import UTC, datetime
 
+from edge.recent_lines import RecentLines
+
+_KEPT: list[RecentLines] = []
+
 
 def say(event: str, *, level: str = "info", **fields: object) -> None:
     """Write one line; a broken pipe or a full log disk must never stop an image."""
     stamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    line = {"process": "supervisor", **fields, "event": event, "level": level, "timestamp": stamp}
+    values = {"process": "supervisor", **fields, "event": event, "level": level, "timestamp": stamp}
     with contextlib.suppress(OSError):
-        os.write(2, json.dumps(line, default=str).encode() + b"\n")
+        line = json.dumps(values, default=str)
+        for recent in _KEPT:
+            recent.add(line)
+        os.write(2, line.encode() + b"\n")
+
+
+def keep_in(recent: RecentLines) -> None:
+    """Keep what is said from now on there too."""
+    _KEPT.append(recent)

@@ -21,10 +21,11 @@ from edge.ingest.listener import listen
 from edge.processes.keeping import STILLBORN_LIMIT
 from edge.processes.kinds import STOP_ORDER, STOP_SECONDS, roles
 from edge.processes.launch import Launch, inherited
-from edge.processes.lines import say
+from edge.processes.lines import keep_in, say
 from edge.processes.nursery import ChildProcess
 from edge.processes.report import Reporter
 from edge.processes.systemd import Systemd
+from edge.recent_lines import RecentLines
 from edge.run_dir import RunDir
 
 ROUND_SECONDS = 0.25
@@ -45,6 +46,7 @@ class Supervisor:
         self._lock = lock_data_dir(self._settings.data_dir, wait_seconds=LOCK_WAIT_SECONDS)
         self._run_dir = RunDir(self._settings.data_dir)
         self._run_dir.clear()
+        keep_in(RecentLines(self._run_dir.path, "supervisor"))
         self._listener = listen(self._settings.listen)
         host, port = self._listener.getsockname()[:2]
         self._dicom = f"{host}:{port}"

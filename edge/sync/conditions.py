@@ -29,6 +29,13 @@ BUFFER_OLDER_THAN_CENTRE = Condition(
     hint="This disk was put back to an earlier state. What waits is sent again under a new epoch; when instances are "
     "missing in the index, stop the node and run `skerry-edge rebuild`.",
 )
+CENTRE_OLDER_THAN_BUFFER = Condition(
+    code="control-plane-restored",
+    severity=Severity.LOW,
+    text="The control plane no longer has events that it had acknowledged.",
+    hint="It came back from a backup. This node tells it again what it lacks, of the last seven days; nothing else is "
+    "needed. Images are not affected.",
+)
 CENTRE_INCOMPATIBLE = Condition(
     code="control-plane-incompatible",
     severity=Severity.HIGH,
@@ -40,6 +47,12 @@ POLICY_REFUSED = Condition(
     severity=Severity.HIGH,
     text="The control plane's policy must not run here.",
     hint="The policy before it stays in force. Publish a mended one.",
+)
+POLICY_ROLLED_BACK = Condition(
+    code="policy-rolled-back",
+    severity=Severity.HIGH,
+    text="The control plane's policy did harm on probation and was taken back.",
+    hint="The policy before it runs again. Publish a mended one; publishing the same one again tries it once more.",
 )
 POLICY_NOT_SAVED = Condition(
     code="policy-not-saved",

@@ -12,6 +12,8 @@ HINTS = {
     "TOKEN_USED": "A token makes one node. Make a new one: `skerry-control token create SITE`.",
     "TOKEN_EXPIRED": "Make a new one: `skerry-control token create SITE`.",
     "INVALID_NAME": "Choose another name with --name.",
+    "ENROLMENT_REJECTED": "Ask the people who run the control plane. Another try needs a new token.",
+    "ENROLMENT_EXPIRED": "Make a new token, and have somebody at hand who approves: `skerry-control node pending`.",
     "NAME_TAKEN": "Choose another name with --name, or revoke the node that has it.",
 }
 """The control plane's own codes that a technician can act on."""
@@ -48,6 +50,15 @@ def already_enrolled(node_id: str, site: str) -> EnrolmentError:
         "ALREADY_ENROLLED",
         f"This box is node {node_id} of site {site} already.",
         hint="To enrol it anew, move DATA_DIR/identity away first. Images and queues are not affected.",
+    )
+
+
+def waits_for_approval(request_id: str, fingerprint: str) -> EnrolmentError:
+    """The box asked, and a person has to say yes."""
+    return EnrolmentError(
+        "WAITS_FOR_APPROVAL",
+        f"This box waits for approval; its fingerprint is {fingerprint}.",
+        hint=f"Compare it, then `skerry-control node approve {request_id}`; afterwards give the same command again.",
     )
 
 

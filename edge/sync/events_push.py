@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import structlog
 
 from edge.errors import UplinkInvalid, UplinkUnreachable
@@ -19,6 +21,8 @@ NOTE_SENT = "link.sent"
 NOTE_SET_ASIDE = "link.set_aside"
 """`<how many> events; the last: …`; empty once a person has released them."""
 STUCK_WAIT_SECONDS = 30.0
+IDLE_LOOK_SECONDS = 300.0
+"""How often a node with nothing to tell asks whether the centre still has all that it was told."""
 
 
 class PushEvents:
@@ -34,20 +38,29 @@ class PushEvents:
         self._health = health
         self._boot_id = boot_id
         self._idle_wait = idle_wait
+        self._told_again_to = 0
         self._compared = False
         """Whether it is known, since the last call that failed, that this buffer is not older than the centre."""
+        self._looked_at = -IDLE_LOOK_SECONDS
         self._limit = MAX_EVENTS
         """Halved while a batch is refused as unreadable, doubled while batches are taken."""
+
+    def look_again(self) -> None:
+        """The centre was away and is back, perhaps with another database. Called from any thread."""
+        self._compared, self._looked_at = False, -IDLE_LOOK_SECONDS
 
     def step(self) -> float:
         """Send the next batch, if there is one; say how long to wait. Raises UplinkError when it did not arrive."""
         self._report_set_aside()
         waiting = self._outbox.read_outbox(MAX_EVENTS)
-        if not waiting:
+        if not waiting and time.monotonic() - self._looked_at < IDLE_LOOK_SECONDS:
             self._outbox.wait_for_outbox(self._idle_wait)
             return 0.0
-        if not self._compared:
+        if not self._compared or not waiting:
+            told = self._outbox.told()
             self._compare()
+            if not waiting or self._outbox.told() < told:
+                return 0.0
         batch = next_batch(waiting, self._limit)
         if batch.unsendable is not None:
             self._set_aside(batch.unsendable)
@@ -63,11 +76,25 @@ class PushEvents:
 
         A disk that was put back as a whole (a snapshot of a virtual machine) gives numbers that the centre has
         already to new events; the ack would cover them unread. Another epoch makes them new to the centre.
+        A centre that came back from a backup has less than it acknowledged: it is told again.
         """
         ack, highest = self._ask_without_events(), self._highest_sent(self._outbox.epoch)
-        self._compared = True
+        self._compared, self._looked_at = True, time.monotonic()
         if ack > highest:
             self._begin_anew(ack, highest)
+        elif ack < self._outbox.told():
+            self._tell_again(ack)
+
+    def _tell_again(self, ack: int) -> None:
+        told = self._outbox.told()
+        log.warning("outbox.told_again", known=ack, told=told)
+        self._told_again_to = told
+        self._health.hold(
+            conditions.CENTRE_OLDER_THAN_BUFFER.saying(
+                f"The control plane has events up to {ack} of this node and once had them up to {told}."
+            )
+        )
+        self._outbox.tell_again(ack)
 
     def _begin_anew(self, ack: int, highest: int) -> None:
         self._health.hold(
@@ -94,6 +121,9 @@ class PushEvents:
             self._begin_anew(ack, highest)
             return STUCK_WAIT_SECONDS
         self._health.clear(conditions.BUFFER_OLDER_THAN_CENTRE.code)
+        if ack < self._outbox.told():
+            self._tell_again(ack)
+            return 0.0
         if ack < first:
             # It answered, but has nothing of this batch: say so and come again, without a hot loop.
             self._health.hold(
@@ -105,10 +135,16 @@ class PushEvents:
         self._health.clear(conditions.EVENTS_NOT_TAKEN.code)
         self._limit = min(MAX_EVENTS, self._limit * 2)
         self._outbox.acknowledge(min(ack, last))
+        if ack >= self._told_again_to:
+            self._health.clear(conditions.CENTRE_OLDER_THAN_BUFFER.code)
         return 0.0
 
     def _push(self, events: tuple[Event, ...]) -> PushBatchResponse:
-        return self._uplink.push(PushBatchRequest(epoch=self._outbox.epoch, events=events, boot_id=self._boot_id))
+        return self._uplink.push(
+            PushBatchRequest(
+                epoch=self._outbox.epoch, events=events, boot_id=self._boot_id, acknowledged=self._outbox.told()
+            )
+        )
 
     def _highest_sent(self, epoch: int) -> int:
         noted_epoch, _, sequence = (self._outbox.note(NOTE_SENT) or "").partition(":")

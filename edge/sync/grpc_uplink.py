@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import grpc
@@ -14,9 +14,12 @@ from mesh.v1.common_pb2 import PolicyBundle
 from mesh.v1.enrolment_pb2 import RenewRequest, RenewResponse
 from mesh.v1.enrolment_pb2_grpc import IdentityStub
 from mesh.v1.sync_pb2 import (
+    Command,
+    PullCommandsRequest,
     PullPolicyRequest,
     PushBatchRequest,
     PushBatchResponse,
+    ReportCommandRequest,
     ReportStatusRequest,
     ReportStatusResponse,
 )
@@ -86,6 +89,14 @@ class GrpcUplink:
     def report_status(self, request: ReportStatusRequest) -> ReportStatusResponse:
         """What the node runs and how it is."""
         return _ask(lambda: self._sync.ReportStatus(request, timeout=self._deadline))
+
+    def pull_commands(self) -> Sequence[Command]:
+        """What people ask of this node."""
+        return _ask(lambda: self._sync.PullCommands(PullCommandsRequest(), timeout=self._deadline)).commands
+
+    def report_command(self, request: ReportCommandRequest) -> None:
+        """How a command went."""
+        _ask(lambda: self._sync.ReportCommand(request, timeout=self._deadline))
 
     def renew(self, csr_pem: bytes) -> RenewResponse:
         """A fresh certificate for this node."""

@@ -40,6 +40,8 @@ class NodeIdentity:
     """HOST:PORT."""
     mqtt_endpoint: str
     """HOST:PORT, empty when the mesh has no broker."""
+    https_endpoint: str = ""
+    """HOST:PORT where a node whose certificate has ended proves its key; empty: not told yet."""
     policy_public_key: bytes
     """Ed25519, 32 raw bytes: only policies signed by its other half may run here."""
     certificate_pem: bytes = field(repr=False)
@@ -67,9 +69,21 @@ class NodeIdentity:
         life: timedelta = self.valid_until - self.valid_from
         return self.valid_from + life / 3
 
-    def renewed(self, *, key_pem: bytes, certificate_pem: bytes, ca_pem: bytes) -> NodeIdentity:
-        """The same node with a new key and certificate."""
-        return replace(self, key_pem=key_pem, certificate_pem=certificate_pem, ca_pem=ca_pem or self.ca_pem)
+    def renewed(
+        self, *, key_pem: bytes, certificate_pem: bytes, ca_pem: bytes, https_endpoint: str = ""
+    ) -> NodeIdentity:
+        """The same node with a new certificate, and perhaps a new key."""
+        return replace(
+            self,
+            key_pem=key_pem,
+            certificate_pem=certificate_pem,
+            ca_pem=ca_pem or self.ca_pem,
+            https_endpoint=https_endpoint or self.https_endpoint,
+        )
+
+    def signing_request(self) -> bytes:
+        """A certificate request (RFC 2986) of the key that this node has: it proves its possession."""
+        return signing_request(self.key_pem)
 
 
 def new_key() -> tuple[bytes, bytes]:
@@ -78,11 +92,26 @@ def new_key() -> tuple[bytes, bytes]:
     The request names nobody: the control plane decides who the node is.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     key_pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return key_pem, request.public_bytes(serialization.Encoding.PEM)
+    return key_pem, signing_request(key_pem)
+
+
+def signing_request(key_pem: bytes) -> bytes:
+    """A certificate request (RFC 2986) of a P-256 key. Raises ValueError or TypeError when it is none."""
+    key = serialization.load_pem_private_key(key_pem, None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError("not an elliptic curve key")
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.PEM)
+
+
+def key_fingerprint(key_pem: bytes) -> str:
+    """SHA-256 of the public key (SubjectPublicKeyInfo, DER), hex."""
+    public = serialization.load_pem_private_key(key_pem, None).public_key()
+    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()
 
 
 def key_matches(key_pem: bytes, certificate_pem: bytes) -> bool:
@@ -106,13 +135,24 @@ def load_identity(data_dir: Path) -> NodeIdentity | None:
             raise IdentityDamaged(f"{folder} points at a folder that is not there.")
         return None
     try:
-        # Resolved once, so that a renewal in between cannot mix two identities.
-        identity = _read(folder.resolve(strict=True))
+        identity = _read_current(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IdentityDamaged(f"The identity in {folder} cannot be read: {error}") from error
     if not key_matches(identity.key_pem, identity.certificate_pem):
         raise IdentityDamaged(f"The key in {folder} is not the key of the certificate beside it.")
     return identity
+
+
+def _read_current(link: Path) -> NodeIdentity:
+    """What `link` points at. A renewal that takes the folder away meanwhile is followed to the new one."""
+    while True:
+        # Resolved once for all files, so that a renewal in between cannot mix two identities.
+        folder = link.resolve(strict=True)
+        try:
+            return _read(folder)
+        except FileNotFoundError:
+            if link.resolve() == folder:
+                raise
 
 
 def _read(folder: Path) -> NodeIdentity:
@@ -123,6 +163,7 @@ def _read(folder: Path) -> NodeIdentity:
         node_name=str(facts["node_name"]),
         grpc_endpoint=str(facts["grpc_endpoint"]),
         mqtt_endpoint=str(facts["mqtt_endpoint"]),
+        https_endpoint=str(facts.get("https_endpoint", "")),
         policy_public_key=bytes.fromhex(facts["policy_public_key"]),
         certificate_pem=(folder / "certificate.pem").read_bytes(),
         ca_pem=(folder / "ca.pem").read_bytes(),
@@ -148,6 +189,7 @@ def write_identity(data_dir: Path, identity: NodeIdentity) -> Path:
         "node_name": identity.node_name,
         "grpc_endpoint": identity.grpc_endpoint,
         "mqtt_endpoint": identity.mqtt_endpoint,
+        "https_endpoint": identity.https_endpoint,
         "policy_public_key": identity.policy_public_key.hex(),
     }
     write_durably(folder / "key.pem", identity.key_pem, mode=0o600)

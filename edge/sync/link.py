@@ -14,32 +14,37 @@ from edge.errors import UplinkError
 from edge.health import HealthBoard
 from edge.sync import conditions
 from edge.sync.backoff import Backoff
+from edge.sync.command_journal import FILE as JOURNAL
+from edge.sync.command_journal import CommandJournal
+from edge.sync.commands import Kind, RunCommands
 from edge.sync.conditions import LinkHealth
+from edge.sync.drill import OUTAGE_DRILL, OutageDrill
 from edge.sync.duty_loop import Duty, DutyLoop
 from edge.sync.events_push import PushEvents
 from edge.sync.grpc_uplink import GrpcUplink
 from edge.sync.identity import NodeIdentity
 from edge.sync.mqtt_nudge import MqttNudge
 from edge.sync.outbox import Outbox
-from edge.sync.policy_pull import LookForPolicy, PullPolicy
-from edge.sync.policy_store import PolicyStore
+from edge.sync.policy_pipeline import PolicyPipeline
+from edge.sync.policy_pull import LookForPolicy, PullPolicy, WatchPolicy
 from edge.sync.reachability import Reachability
 from edge.sync.renewal import RenewCertificate
 from edge.sync.road import Road
 from edge.sync.status_report import ReportStatus
 from edge.sync.uplink import Connect, Uplink
-from mesh.v1.common_pb2 import PolicyBundle
 from mesh.v1.sync_pb2 import PolicyStatus
 
 STOP_SECONDS = 3.0
+MakePipeline = Callable[[LinkHealth, Callable[[], None]], PolicyPipeline]
+"""Gets where to say what is wrong, and whom to call when the policy's state has changed."""
 
 
 class Link:
     """A node's link to its control plane: threads of its own, nothing on the data path.
 
-    `policies` is None when a person gave the node a policy of its own: then the link does not pull any. `running` is
-    the bundle from the store that the node runs now. `apply_policy` raises PolicyError for a policy that must not run.
+    `pipeline` makes what tries policies; None when a person gave the node a policy of its own: then none is pulled.
     `status` gives the node's fields of ReportStatusRequest by their proto names; the link adds who, when and policy.
+    `commands` is what people at the centre may ask of this node; the link adds the outage drill.
     """
 
     def __init__(
@@ -49,11 +54,10 @@ class Link:
         identity: NodeIdentity,
         outbox: Outbox,
         health: HealthBoard,
-        policies: PolicyStore | None,
-        running: PolicyBundle | None,
-        apply_policy: Callable[[PolicyBundle], None],
+        pipeline: MakePipeline | None,
         status: Callable[[], Mapping[str, object]],
         software_version: str,
+        commands: Mapping[str, Kind] | None = None,
         boot_id: str | None = None,
         connect: Connect = GrpcUplink,
         backoff: Backoff | None = None,
@@ -64,28 +68,48 @@ class Link:
         self._identity = identity
         self._backoff = backoff or Backoff()
         self._stopping = threading.Event()
+        self._loops: dict[str, DutyLoop] = {}
         self._reachability = Reachability(
-            outbox=outbox, health=self._health, identity=identity, now=now, on_return=self._wake_all
+            outbox=outbox, health=self._health, identity=identity, now=now, on_return=self._heed_return
         )
         self._road = Road(connect(identity), on_contact=self._reachability.contact, on_trouble=self._heed_trouble)
         self._nudge: MqttNudge | None = None
-        duties: list[Duty] = [PushEvents(outbox=outbox, uplink=self._road, health=self._health, boot_id=self._boot_id)]
-        pull = self._pull_duty(policies, running, apply_policy) if policies is not None else None
-        self._look = LookForPolicy(pull) if pull is not None else None
-        if pull is not None and self._look is not None:
-            duties.extend((pull, self._look))
+        self._push = PushEvents(outbox=outbox, uplink=self._road, health=self._health, boot_id=self._boot_id)
+        duties: list[Duty] = [self._push]
+        policy = pipeline(self._health, self._policy_changed) if pipeline is not None else None
+        self._look: LookForPolicy | None = None
+        if policy is not None:
+            pull = PullPolicy(uplink=self._road, pipeline=policy)
+            self._look = LookForPolicy(pull)
+            duties.extend((pull, self._look, WatchPolicy(policy)))
         duties.append(
             ReportStatus(
                 uplink=self._road,
                 health=self._health,
                 status=status,
-                policy=pull.state if pull else PolicyStatus,
+                policy=policy.state if policy else PolicyStatus,
+                policy_figures=policy.figures if policy else lambda: None,
                 boot_id=self._boot_id,
                 epoch=lambda: outbox.epoch,
                 software_version=software_version,
                 now=now,
+                on_commands=self._heed_commands,
             )
         )
+        drill = OutageDrill(
+            self._road,
+            reconnect=lambda: connect(self._identity),
+            facts=status,
+            behind=lambda: bool(outbox.read_outbox(1)),
+            stopping=self._stopping,
+        )
+        self._commands = RunCommands(
+            uplink=self._road,
+            journal=CommandJournal(data_dir / JOURNAL),
+            kinds={**(commands or {}), OUTAGE_DRILL: Kind(handle=drill.run, long=True)},
+            wake=lambda: self._wake(RunCommands.name),
+        )
+        duties.append(self._commands)
         duties.append(self._renewal_duty(data_dir, connect, now))
         self._loops = {duty.name: self._loop(duty) for duty in duties}
 
@@ -107,20 +131,9 @@ class Link:
         for loop in self._loops.values():
             loop.join(max(0.0, deadline - time.monotonic()))
 
-    def _pull_duty(
-        self,
-        policies: PolicyStore,
-        running: PolicyBundle | None,
-        apply_policy: Callable[[PolicyBundle], None],
-    ) -> PullPolicy:
-        return PullPolicy(
-            uplink=self._road,
-            policies=policies,
-            health=self._health,
-            running=running,
-            apply_policy=apply_policy,
-            on_change=lambda: self._wake("status"),
-        )
+    def _policy_changed(self) -> None:
+        self._wake("status")
+        self._wake(WatchPolicy.name)
 
     def _renewal_duty(self, data_dir: Path, connect: Connect, now: Callable[[], datetime]) -> RenewCertificate:
         return RenewCertificate(
@@ -147,7 +160,12 @@ class Link:
             self._look.ask()
             self._wake(self._look.name)
 
-    def _wake_all(self) -> None:
+    def _heed_commands(self) -> None:
+        self._commands.ask()
+        self._wake(RunCommands.name)
+
+    def _heed_return(self) -> None:
+        self._push.look_again()
         for loop in self._loops.values():
             loop.wake()
 
@@ -179,5 +197,6 @@ class Link:
                 boot_id=self._boot_id,
                 health=self._health,
                 on_nudge=self._heed_nudge,
+                on_commands=self._heed_commands,
             )
             self._nudge.start()

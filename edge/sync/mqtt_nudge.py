@@ -24,7 +24,7 @@ from edge.sync.conditions import LinkHealth
 from edge.sync.endpoint import Endpoint, EndpointMalformed
 from edge.sync.identity import NodeIdentity
 from edge.sync.tls import client_context
-from mesh.topics import QOS_AT_LEAST_ONCE, NodePlace, policy_topic, presence_topic
+from mesh.topics import QOS_AT_LEAST_ONCE, NodePlace, commands_topic, policy_topic, presence_topic
 
 log = structlog.get_logger(__name__)
 
@@ -82,11 +82,12 @@ class MqttNudge:
         boot_id: str,
         health: LinkHealth,
         on_nudge: Callable[[], None],
+        on_commands: Callable[[], None] = lambda: None,
         will_delay_seconds: int = WILL_DELAY_SECONDS,
     ) -> None:
         self._boot_id = boot_id
         self._health = health
-        self._on_nudge = on_nudge
+        self._on_nudge, self._on_commands = on_nudge, on_commands
         self._will_delay = will_delay_seconds
         self._place = NodePlace(site=identity.site, node_id=identity.node_id)
         self._identity = identity
@@ -176,7 +177,8 @@ class MqttNudge:
             if self._work.wait(30.0):
                 self._work.clear()
                 if self._connected.is_set() and not self._stopped.is_set():
-                    client.subscribe(policy_topic(self._place.site), qos=QOS_AT_LEAST_ONCE)
+                    for topic in (policy_topic(self._place.site), commands_topic(self._place)):
+                        client.subscribe(topic, qos=QOS_AT_LEAST_ONCE)
                     client.publish(
                         presence_topic(self._place), self._presence("online"), qos=QOS_AT_LEAST_ONCE, retain=True
                     )
@@ -217,9 +219,12 @@ class MqttNudge:
             )
         self._unusable(f"the connection ended ({reason})")
 
-    def _when_nudged(self, *_: object) -> None:
+    def _when_nudged(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
         # Retained messages come again after each subscription: waking twice is harmless.
-        self._on_nudge()
+        if message.topic == commands_topic(self._place):
+            self._on_commands()
+        else:
+            self._on_nudge()
 
     def _unusable(self, why: str) -> None:
         if not self._stopped.is_set():

@@ -25,7 +25,16 @@ class Outbox(Protocol):
         """The oldest events that are neither acknowledged nor set aside, ascending by sequence."""
 
     def acknowledge(self, sequence: int) -> None:
-        """The centre has every event up to here: remove them. Leaves those that are set aside."""
+        """The centre has every event up to here: they wait no longer. Leaves those that are set aside."""
+
+    def told(self) -> int:
+        """The last event that the centre acknowledged under this epoch; 0 when there is none."""
+
+    def tell_again(self, known: int) -> None:
+        """The centre has events only up to here, though it acknowledged more: all that it should know waits again.
+
+        May be broken off and done again. What was told longer ago than the buffer remembers does not come back.
+        """
 
     def set_aside(self, sequence: int, reason: str) -> None:
         """Keep this event for a person, out of the way of the others, with the reason. Never deletes it."""

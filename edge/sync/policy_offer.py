@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.sync.policy_store import Place, Rejection, fingerprint, place_of
+from edge.sync.policy_place import Place, place_of
+from edge.sync.policy_rejections import Rejection
 from mesh.v1.common_pb2 import PolicyBundle
 
 
@@ -26,6 +27,7 @@ class Refuse:
     """It must not run here, whatever is in it."""
 
     reason: str
+    code: str = "order"
 
 
 Answer = Take | Nothing | Refuse
@@ -39,7 +41,7 @@ def judge(
     rejection: Rejection | None,
     trouble: str,
 ) -> Answer:
-    """The answer to an offer; `trouble` says what is wrong with its signature, or is empty.
+    """The answer to an offer; `rejection` is that of this very bundle, `trouble` says what is wrong with its signature.
 
     `asked_with` is what ran when the question was asked. An offer that was right then and came late, after a later
     one, is nobody's fault.
@@ -47,10 +49,10 @@ def judge(
     An older version only comes back with a higher generation, so two control planes that disagree cannot make a
     node go back and forth.
     """
-    if rejection is not None and rejection.sha256 == fingerprint(offered):
+    if rejection is not None:
         return Nothing(remembered=rejection)
     if trouble:
-        return Refuse(reason=trouble)
+        return Refuse(reason=trouble, code="signature")
     if running is None:
         return Take()
     here, there = place_of(running), place_of(offered)

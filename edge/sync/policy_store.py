@@ -1,10 +1,12 @@
-"""The signed policies on this node's disk: the active one, the two before it, and the one that was refused.
+"""The signed policies on this node's disk: the active one, the two before it, and those that were refused.
 
     DATA_DIR/policy/active.bundle        what runs; always complete, old or new
-    DATA_DIR/policy/previous-1.bundle    what ran before
+    DATA_DIR/policy/previous-1.bundle    what ran before, and was committed
     DATA_DIR/policy/previous-2.bundle
     DATA_DIR/policy/candidate.bundle     came with the enrolment, not tried yet
-    DATA_DIR/policy/rejected.json        the last one that must not run here, and why
+    DATA_DIR/policy/trying.json          what is being loaded (`trial_note.py`)
+    DATA_DIR/policy/probation.json       the active one is on probation
+    DATA_DIR/policy/rejected.json        those that must not run here, and why (`policy_rejections.py`)
 
 A node starts from here, never from the network. The signature is checked on every load, so a file that was damaged,
 edited or copied from another site is passed over for the one before it.
@@ -13,7 +15,6 @@ edited or copied from another site is passed over for the one before it.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,25 +24,17 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from google.protobuf.message import DecodeError
 
-from edge.durable import publish, write_durably
+from edge.durable import publish, sync_directory, write_durably
 from edge.errors import PolicySignatureInvalid
+from edge.sync.policy_place import fingerprint, place_of
+from edge.sync.policy_rejections import Rejections
+from edge.sync.trial_note import PROBATION, TRYING, Trial, TrialFile
 from mesh.signing import policy_payload
 from mesh.v1.common_pb2 import PolicyBundle
 
 log = structlog.get_logger(__name__)
 
 GENERATIONS = ("active", "previous-1", "previous-2")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Place:
-    """A policy's place in the order: a higher generation wins, then a higher version."""
-
-    generation: int
-    version: int
-
-    def __str__(self) -> str:
-        return f"{self.generation}.{self.version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,35 +48,6 @@ class StoredPolicy:
     """Newer files that could not be used, for people."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejection:
-    """A policy that this node was offered and must not run."""
-
-    place: Place
-    sha256: str
-    error: str
-
-
-def fingerprint(bundle: PolicyBundle) -> str:
-    """What a refusal is remembered by: everything in it, so that the same text with a mended signature is tried."""
-    return hashlib.sha256(bundle.SerializeToString(deterministic=True)).hexdigest()
-
-
-def rejection_of(bundle: PolicyBundle, error: str) -> Rejection:
-    """The refusal of one bundle, to be remembered."""
-    return Rejection(place=place_of(bundle), sha256=fingerprint(bundle), error=error)
-
-
-def place_of(bundle: PolicyBundle) -> Place:
-    """The bundle's place in the order."""
-    return Place(generation=bundle.version.generation, version=bundle.version.version)
-
-
-def policy_label(bundle: PolicyBundle) -> str:
-    """`<generation>.<version>`: what a decision is labelled with."""
-    return str(place_of(bundle))
-
-
 class PolicyStore:
     """The policies of one node on its disk. One process writes at a time: the node's link, or its enrolment."""
 
@@ -92,6 +56,9 @@ class PolicyStore:
         self._site = site
         self._key = Ed25519PublicKey.from_public_bytes(public_key)
         self._folder.mkdir(parents=True, exist_ok=True)
+        self.trying = TrialFile(self._folder / TRYING)
+        self.probation = TrialFile(self._folder / PROBATION)
+        self.rejections = Rejections(self._folder)
 
     def verify(self, bundle: PolicyBundle) -> None:
         """Return only when `bundle` is what this mesh signed for this site.
@@ -145,20 +112,61 @@ class PolicyStore:
             return None, f"{file}: {error}"
         return bundle, ""
 
-    def activate(self, bundle: PolicyBundle) -> None:
+    def activate(self, bundle: PolicyBundle, *, trial: Trial | None = None) -> None:
         """Make `bundle` the one that the next start runs. Old or new is complete on the disk at every moment.
 
-        Does not decide whether it may run: the node has applied it already.
+        With a `trial` it is on probation until `commit`. Does not decide whether it may run: the node has applied it.
 
         Raises:
             PolicySignatureInvalid: it is not this mesh's policy for this site.
             OSError: the disk did not take it; the one before stays.
         """
         self.verify(bundle)
-        current, _ = self._read("active")
-        if current is not None and current != bundle:
+        committed = self.on_probation() is None
+        if not committed and (fallback := self.fallback()) is not None:
+            self.roll_back(fallback)
+        if trial is not None:
+            self.probation.write(trial)
+        current = self.active()
+        # What was not committed never becomes a policy to go back to.
+        if committed and current is not None and current != bundle:
             self._keep(current)
         write_durably(self._path("active"), bundle.SerializeToString())
+
+    def active(self) -> PolicyBundle | None:
+        """The active policy, when it is good."""
+        return self._read("active")[0]
+
+    def on_probation(self) -> Trial | None:
+        """The trial of the active policy, when it is on one."""
+        trial, active = self.probation.read(), self.active()
+        return trial if trial is not None and active is not None and fingerprint(active) == trial.fingerprint else None
+
+    def commit(self) -> None:
+        """The active policy is no longer on probation."""
+        self.probation.end()
+
+    def fallback(self) -> PolicyBundle | None:
+        """What ran before the active policy, when there is such a one."""
+        active = self.active()
+        for file in GENERATIONS[1:]:
+            bundle, _ = self._read(file)
+            if bundle is not None and bundle != active:
+                return bundle
+        return None
+
+    def roll_back(self, to: PolicyBundle | None) -> None:
+        """Make `to` the active one again instead of the one on probation; with None there is no active one.
+
+        Raises:
+            OSError: the disk did not take it; the active one stays, on probation.
+        """
+        if to is None:
+            self._path("active").unlink(missing_ok=True)
+            sync_directory(self._folder)
+        else:
+            write_durably(self._path("active"), to.SerializeToString())
+        self.probation.end()
 
     def _keep(self, current: PolicyBundle) -> None:
         # A damaged file is never rotated: it would push a good one out.
@@ -183,32 +191,6 @@ class PolicyStore:
         except (OSError, DecodeError) as error:
             log.warning("policy.candidate-unreadable", error=str(error))
             return None
-
-    def remember(self, rejection: Rejection) -> None:
-        """Keep the last policy that must not run here, and why, over restarts."""
-        facts = {
-            "generation": rejection.place.generation,
-            "version": rejection.place.version,
-            "sha256": rejection.sha256,
-            "error": rejection.error,
-        }
-        write_durably(self._folder / "rejected.json", json.dumps(facts, indent=2).encode())
-
-    def rejected(self) -> Rejection | None:
-        """The last policy that was refused here, or None. An unreadable note only means one more try."""
-        try:
-            facts = json.loads((self._folder / "rejected.json").read_bytes())
-            place = Place(generation=int(facts["generation"]), version=int(facts["version"]))
-            return Rejection(place=place, sha256=str(facts["sha256"]), error=str(facts["error"]))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("policy.rejection-unreadable", error=str(error))
-            return None
-
-    def forget_rejection(self) -> None:
-        """Another policy runs: the refused one is history."""
-        (self._folder / "rejected.json").unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.bundle"

@@ -16,7 +16,9 @@ from edge.sync import conditions
 from edge.sync.backoff import spread
 from edge.sync.conditions import LinkHealth
 from edge.sync.identity import NodeIdentity, adopt_identity, key_matches, new_key, write_identity
+from edge.sync.recover import recover
 from edge.sync.uplink import Connect, Uplink
+from mesh.v1.enrolment_pb2 import RenewResponse
 from mesh.v1.sync_pb2 import PullPolicyRequest
 
 log = structlog.get_logger(__name__)
@@ -42,7 +44,9 @@ class RenewCertificate:
         now: Callable[[], datetime],
         chance: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
+        recover: Callable[[NodeIdentity], RenewResponse] = recover,
     ) -> None:
+        self._recover = recover
         self._data_dir = data_dir
         self._identity = identity
         self._uplink = uplink
@@ -62,14 +66,23 @@ class RenewCertificate:
         if wait > 0:
             # Looked at every hour at least: a wait of ten days would not see the clock being set.
             return min(wait + 60 * self._chance(), LOOK_AT_MOST_EVERY_SECONDS)
-        key_pem, csr_pem = new_key()
-        answer = self._uplink.renew(csr_pem)
+        key_pem, answer = self._ask()
         if not self._usable(key_pem, answer.certificate_pem):
             return self._failed("it is not for this node's key, or not longer valid than the old one")
         candidate = self._identity.renewed(
-            key_pem=key_pem, certificate_pem=answer.certificate_pem, ca_pem=answer.ca_pem
+            key_pem=key_pem,
+            certificate_pem=answer.certificate_pem,
+            ca_pem=answer.ca_pem,
+            https_endpoint=answer.https_endpoint,
         )
         return self._prove(candidate)
+
+    def _ask(self) -> tuple[bytes, RenewResponse]:
+        """A certificate for a new key over the link; once the old one has ended, for the bound key beside it."""
+        if self._now() > self._identity.valid_until and self._identity.https_endpoint:
+            return self._identity.key_pem, self._recover(self._identity)
+        key_pem, csr_pem = new_key()
+        return key_pem, self._uplink.renew(csr_pem)
 
     def _usable(self, key_pem: bytes, certificate_pem: bytes) -> bool:
         if not key_matches(key_pem, certificate_pem):

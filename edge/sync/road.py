@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from edge.errors import UplinkError, UplinkInvalid, UplinkUnreachable
@@ -11,9 +11,11 @@ from edge.sync.uplink import Uplink
 from mesh.v1.common_pb2 import PolicyBundle
 from mesh.v1.enrolment_pb2 import RenewResponse
 from mesh.v1.sync_pb2 import (
+    Command,
     PullPolicyRequest,
     PushBatchRequest,
     PushBatchResponse,
+    ReportCommandRequest,
     ReportStatusRequest,
     ReportStatusResponse,
 )
@@ -53,6 +55,14 @@ class Road:
     def report_status(self, request: ReportStatusRequest) -> ReportStatusResponse:
         """What the node runs and how it is."""
         return self._call(lambda uplink: uplink.report_status(request))
+
+    def pull_commands(self) -> Sequence[Command]:
+        """What people ask of this node."""
+        return self._call(lambda uplink: uplink.pull_commands())
+
+    def report_command(self, request: ReportCommandRequest) -> None:
+        """How a command went."""
+        self._call(lambda uplink: uplink.report_command(request))
 
     def renew(self, csr_pem: bytes) -> RenewResponse:
         """A fresh certificate."""

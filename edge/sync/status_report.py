@@ -13,7 +13,7 @@ from edge.errors import UplinkInvalid
 from edge.sync import conditions
 from edge.sync.conditions import LinkHealth
 from edge.sync.uplink import Uplink
-from mesh.v1.sync_pb2 import PolicyStatus, ReportStatusRequest, ReportStatusResponse
+from mesh.v1.sync_pb2 import PolicyFigures, PolicyStatus, ReportStatusRequest, ReportStatusResponse
 
 log = structlog.get_logger(__name__)
 
@@ -34,23 +34,27 @@ class ReportStatus:
         health: LinkHealth,
         status: Callable[[], Mapping[str, object]],
         policy: Callable[[], PolicyStatus],
+        policy_figures: Callable[[], PolicyFigures | None] = lambda: None,
         boot_id: str,
         epoch: Callable[[], int],
         software_version: str,
         now: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
         every_seconds: float = EVERY_SECONDS,
+        on_commands: Callable[[], None] = lambda: None,
     ) -> None:
         self._uplink = uplink
         self._health = health
         self._status = status
         self._policy = policy
+        self._policy_figures = policy_figures
         self._boot_id = boot_id
         self._epoch = epoch
         self._software_version = software_version
         self._now = now
         self._monotonic = monotonic
         self._every = every_seconds
+        self._on_commands = on_commands
         self._told: bytes | None = None
         self._told_at = 0.0
 
@@ -82,6 +86,8 @@ class ReportStatus:
         request.epoch = self._epoch()
         request.software_version = self._software_version
         request.policy.CopyFrom(self._policy())
+        if (figures := self._policy_figures()) is not None:
+            request.policy_figures.CopyFrom(figures)
         request.node_time.FromDatetime(self._now())
         return request
 
@@ -90,6 +96,8 @@ class ReportStatus:
             self._health.hold(conditions.IDENTITY_IN_USE_TWICE)
         else:
             self._health.clear(conditions.IDENTITY_IN_USE_TWICE.code)
+        if answer.commands_waiting:
+            self._on_commands()
         if not answer.HasField("server_time"):
             return
         off = asked_at - answer.server_time.ToDatetime(tzinfo=UTC)

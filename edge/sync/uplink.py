@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from edge.sync.identity import NodeIdentity
 from mesh.v1.common_pb2 import PolicyBundle
 from mesh.v1.enrolment_pb2 import RenewResponse
 from mesh.v1.sync_pb2 import (
+    Command,
     PullPolicyRequest,
     PushBatchRequest,
     PushBatchResponse,
+    ReportCommandRequest,
     ReportStatusRequest,
     ReportStatusResponse,
 )
 
 
 class Uplink(Protocol):
-    """Four unary calls. Each may be repeated; none is made from the data path.
+    """Six unary calls. Each may be repeated; none is made from the data path.
 
     Every call raises UplinkUnreachable when there was no answer (try again), UplinkRefused when the control plane
     said no (a person is needed), and UplinkInvalid when it cannot read what was sent (sending it again is useless).
@@ -32,6 +34,12 @@ class Uplink(Protocol):
 
     def report_status(self, request: ReportStatusRequest) -> ReportStatusResponse:
         """What the node runs and how it is."""
+
+    def pull_commands(self) -> Sequence[Command]:
+        """What people ask of this node, the oldest first."""
+
+    def report_command(self, request: ReportCommandRequest) -> None:
+        """How a command went."""
 
     def renew(self, csr_pem: bytes) -> RenewResponse:
         """A fresh certificate for this node."""

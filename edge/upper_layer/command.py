@@ -1,4 +1,4 @@
-"""Command sets of C-STORE (PS3.7 section 9.3.1) in Implicit VR Little Endian (section 6.3.1): read and written by hand.
+"""Command sets of C-STORE, C-FIND and C-ECHO (PS3.7 9.3.1 to 9.3.5) in Implicit VR Little Endian (6.3.1), by hand.
 
 A command set has a dozen short elements. A general reader makes an object of each; these functions make none.
 """
@@ -9,6 +9,10 @@ import struct
 from dataclasses import dataclass
 
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
+C_FIND_RQ, C_FIND_RSP = 0x0020, 0x8020
+C_ECHO_RQ, C_ECHO_RSP = 0x0030, 0x8030
+N_EVENT_REPORT_RSP = 0x8100
+VERIFICATION = "1.2.840.10008.1.1"
 NO_DATA_SET = 0x0101
 REQUESTS = frozenset((0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0FFF, 0x0100, 0x0110, 0x0120, 0x0130, 0x0140, 0x0150))
 """Command fields of requests: C-STORE, C-GET, C-FIND, C-MOVE, C-ECHO, C-CANCEL and the N-services (PS3.7 Annex E.1)."""
@@ -97,6 +101,53 @@ def store_request(*, message_id: int, sop_class_uid: str, sop_instance_uid: str,
         + _short(DATA_SET_TYPE, 0x0001)
         + _element(SOP_INSTANCE, sop_instance_uid.encode("ascii", "replace"))
     )
+
+
+def echo_request(*, message_id: int) -> bytes:
+    """A C-ECHO-RQ (PS3.7 Table 9.3-12)."""
+    return _whole(
+        _element(SOP_CLASS, VERIFICATION.encode("ascii"))
+        + _short(FIELD, C_ECHO_RQ)
+        + _short(MESSAGE_ID, message_id)
+        + _short(DATA_SET_TYPE, NO_DATA_SET)
+    )
+
+
+def read_echo_status(raw: bytes | bytearray | memoryview) -> int:
+    """The status of a C-ECHO-RSP (PS3.7 Table 9.3-13).
+
+    Raises:
+        BadCommand: it is something else, or has no status.
+    """
+    elements = read(raw)
+    status = number(elements, STATUS)
+    if number(elements, FIELD) != C_ECHO_RSP or status is None:
+        raise BadCommand("the answer to a C-ECHO request is not a C-ECHO response")
+    return status
+
+
+def find_request(*, message_id: int, sop_class_uid: str) -> bytes:
+    """A C-FIND-RQ (PS3.7 Table 9.3-3) with an identifier."""
+    return _whole(
+        _element(SOP_CLASS, sop_class_uid.encode("ascii"))
+        + _short(FIELD, C_FIND_RQ)
+        + _short(MESSAGE_ID, message_id)
+        + _short(PRIORITY, 0)
+        + _short(DATA_SET_TYPE, 0x0001)
+    )
+
+
+def read_find_status(raw: bytes | bytearray | memoryview) -> tuple[int, bool]:
+    """The status of a C-FIND-RSP (PS3.7 Table 9.3-4), and whether an identifier follows.
+
+    Raises:
+        BadCommand: it is something else, or has no status.
+    """
+    elements = read(raw)
+    status = number(elements, STATUS)
+    if number(elements, FIELD) != C_FIND_RSP or status is None:
+        raise BadCommand("the answer to a C-FIND request is not a C-FIND response")
+    return status, number(elements, DATA_SET_TYPE) != NO_DATA_SET
 
 
 def read_answer(raw: bytes | bytearray | memoryview) -> Answer:

@@ -8,11 +8,11 @@ Private names that are used here and in `services.py`: `Association._accepted_cx
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydicom.uid import UID, AllTransferSyntaxes
+from pydicom.uid import UID, AllTransferSyntaxes, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, sop_class
 from pynetdicom.association import Association
 from pynetdicom.pdu import (
@@ -50,6 +50,12 @@ for _uid in (
 OPERATIONS = 64
 """Requests that a peer may send without waiting for answers, when it asks: they wait in the kernel."""
 _ACCEPTED = 0
+MPPS = "1.2.840.10008.3.1.2.3.3"
+"""Modality Performed Procedure Step SOP Class (PS3.4 section F.7)."""
+COMMITMENT = "1.2.840.10008.1.20.1"
+"""Storage Commitment Push Model SOP Class (PS3.4 Annex J)."""
+PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
+"""Not deflated: a message of a kilobyte must not become one of a gigabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +103,12 @@ class Provider:
 class Negotiator:
     """Negotiates for one application entity."""
 
-    def __init__(self, ae_title: str, longest_pdu: int) -> None:
+    def __init__(self, ae_title: str, longest_pdu: int, *, services: Sequence[str] = (MPPS, COMMITMENT)) -> None:
+        """`services` are taken beside C-STORE and C-ECHO."""
         self._entity = AE(ae_title=ae_title)
         self._entity.add_supported_context(Verification, AllTransferSyntaxes[:4])
+        for service in services:
+            self._entity.add_supported_context(service, PLAIN)
         self._entity.maximum_pdu_size = longest_pdu
 
     def associate(self, request: bytes, provider: Provider) -> Any:

@@ -63,6 +63,11 @@ def command_pdus(context_id: int, raw: bytes, longest: int) -> bytes:
     return b"".join(parts)
 
 
+def data_pdu(context_id: int, raw: bytes) -> bytes:
+    """The P-DATA-TF of a data set that fits into any PDU (PS3.8 9.3.5)."""
+    return P_DATA_HEADER.pack(P_DATA_TF, len(raw) + 6, len(raw) + 2, context_id, LAST) + raw
+
+
 def read_request(body: bytes | bytearray | memoryview) -> AssociationRequest:
     """Read the head of an A-ASSOCIATE-RQ, without its header of six bytes.
 

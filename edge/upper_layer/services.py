@@ -64,6 +64,14 @@ class Services:
         if self._association._sent_abort:
             raise ProtocolBroken("service-not-supported", None)  # the library has said so
 
+    def tell(self, context_id: int, request: Any) -> None:
+        """Send a request of ours; its answer comes as a message among the others.
+
+        Raises:
+            AssociationEnded: the peer takes nothing any more.
+        """
+        self._association.dimse.send_msg(request, context_id)
+
     def _feed(self, command: Command) -> None:
         elements = read(command.raw)
         field, data_set_type = number(elements, FIELD), number(elements, DATA_SET_TYPE)

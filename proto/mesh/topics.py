@@ -28,6 +28,11 @@ def policy_topic(site: str) -> str:
     return f"{ROOT}/{site}/policy"
 
 
+def commands_topic(place: NodePlace) -> str:
+    """Nudge without content, not retained: "there are commands to be pulled"."""
+    return f"{ROOT}/{place.site}/{place.node_id}/commands"
+
+
 def presence_topic(place: NodePlace) -> str:
     """Retained `{"state": "online"|"offline", "boot_id": "..."}`; offline is the node's last will."""
     return f"{ROOT}/{place.site}/{place.node_id}/presence"

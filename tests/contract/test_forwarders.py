@@ -142,13 +142,6 @@ _RIGS = {
 }
 
 
-@pytest.fixture
-def buffer(tmp_path: Path) -> Iterator[Buffer]:
-    opened = Buffer(tmp_path / "node")
-    yield opened
-    opened.close()
-
-
 @pytest.fixture(params=list(_RIGS))
 def rig(request: pytest.FixtureRequest, tmp_path: Path, buffer: Buffer) -> Iterator[Rig]:
     rigs = _RIGS[request.param](tmp_path, buffer.spool)

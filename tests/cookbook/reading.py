@@ -35,6 +35,8 @@ class Row:
     """Why it arrives nowhere, or not everywhere; empty when it does."""
     away: tuple[str, ...] = ()
     """Destinations that take nothing meanwhile."""
+    announced: bool = False
+    """Whether its sender says which images it made (MPPS)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ def _situation(section: str) -> Situation:
 
 def _row(line: str) -> Row:
     sender, image, result = line.split(" | ")
+    sender, announced, _ = sender.partition(", who announces it")
     sender, _, away = sender.partition(", while ")
     calling, _, called = sender.partition(" to ")
     result, _, rest = result.partition(", and ")
@@ -72,6 +75,7 @@ def _row(line: str) -> Row:
         arrivals=found,
         fate=fate,
         away=(away.removesuffix(" is away"),) if away else (),
+        announced=bool(announced),
     )
 
 

@@ -49,6 +49,10 @@ class Receivers:
         return {name: list(received()) for name, received in self._received.items()}
 
     def _dicom(self, one: dict[str, Any]) -> Received:
+        if "verify" in one:
+            service = self._stack.enter_context(Orthanc(self._folder / one["name"], DicomAlwaysAllowFind=True))
+            one["host"], one["port"] = "127.0.0.1", service.dicom_port
+            return lambda: _held_by(service)
         sink = StoreScp(self._folder / one["name"], ae_title=one["ae_title"], name=one["name"])
         one["host"], one["port"] = "127.0.0.1", sink.port
         if one["name"] in self._away:
@@ -73,12 +77,16 @@ class Receivers:
         service = self._stack.enter_context(Orthanc(self._folder / one["name"]))
         secret = self._secret(one["name"], {"username": USER, "password": PASSWORD})
         one.update(url=service.url, credentials=secret)
-        return lambda: [read_dataset(BytesIO(content), False, True) for content in service.received().values()]
+        return lambda: _held_by(service)
 
     def _secret(self, name: str, content: Mapping[str, str]) -> str:
         self._secrets.mkdir(parents=True, exist_ok=True)
         write_durably(self._secrets / name, json.dumps(content).encode(), mode=0o600)
         return name
+
+
+def _held_by(service: Orthanc) -> list[Dataset]:
+    return [read_dataset(BytesIO(content), False, True) for content in service.received().values()]
 
 
 def _read(part: Part10) -> Dataset:

@@ -20,6 +20,7 @@ from tests.cookbook.reading import PARKED, REPLACED, Row, Situation, situations
 from tests.cookbook.receivers import Receivers
 from tests.edge_door import TunedEdge
 from tests.edge_samples import CT
+from tests.mpps import STEP, begun, ended, modality
 from tests.real_programs import require
 
 SITUATIONS = situations()
@@ -38,18 +39,20 @@ def test_the_policy_is_sound(situation: Situation) -> None:
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda one: one.title)
 def test_what_the_page_says_comes_out(situation: Situation, tmp_path: Path) -> None:
-    require("storescp", *(["Orthanc"] if "dicomweb" in situation.policy else []))
+    require("storescp", *(["Orthanc"] if "dicomweb" in situation.policy or "verify" in situation.policy else []))
     late = any(row.fate == REPLACED for row in situation.rows)
     away = {name for row in situation.rows for name in row.away}
     images = {str(number): _image(row, number) for number, row in enumerate(situation.rows, 1)}
     policy = tmp_path / "policy.yaml"
     groups = _groups(situation)
+    verified = {one["name"] for one in yaml.safe_load(situation.policy)["destinations"] if "verify" in one}
     with ExitStack() as stack:
         receivers = Receivers(tmp_path, situation.policy, stack, away=away, late=late)
         policy.write_text(receivers.policy, encoding="utf-8")
-        edge = stack.enter_context(TunedEdge(tmp_path, policy=policy, retry_cap_seconds=1))
+        edge = stack.enter_context(TunedEdge(tmp_path, policy=policy, retry_cap_seconds=1, verify_after_seconds=0.5))
         for row, image in zip(situation.rows, images.values(), strict=True):
             _send(edge.dicom_port, row, image)
+        _announce(edge.dicom_port, situation, list(images.values()))
         view = BufferView(edge.data_dir)
         sent = [image.SOPInstanceUID for image in images.values()]
         edge.wait(lambda: _taken(view, sent), "not all were taken", seconds=20)
@@ -63,6 +66,8 @@ def test_what_the_page_says_comes_out(situation: Situation, tmp_path: Path) -> N
                 _same(there, arrival.tags, images[str(number)])
                 urgent = _priorities(view, sent[number - 1])
                 assert urgent[groups.get(arrival.destination, arrival.destination)] == arrival.priority
+            for one in _deliveries(view, sent[number - 1]):
+                assert (one["destination"] in verified) == str(one["reason"]).startswith("verified by ")
             assert (row.fate == PARKED) == any(state in FOR_A_PERSON for state in _states(view, sent[number - 1]))
 
 
@@ -134,6 +139,20 @@ def _image(row: Row, number: int) -> Dataset:
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return image
+
+
+def _announce(port: int, situation: Situation, images: Sequence[Dataset]) -> None:
+    """Each sender that does so reports a step for each of its studies, naming all images of it."""
+    steps: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for row, image in zip(situation.rows, images, strict=True):
+        if row.announced:
+            series = steps.setdefault((row.calling_ae_title, str(image.StudyInstanceUID)), {})
+            series.setdefault(str(image.SeriesInstanceUID), []).append(str(image.SOPInstanceUID))
+    for (calling, study), series in steps.items():
+        with modality(port, calling=calling) as peer:
+            step = generate_uid()
+            assert peer.send_n_create(begun(study), STEP, step)[0].Status == 0x0000
+            assert peer.send_n_set(ended(series), STEP, step)[0].Status == 0x0000
 
 
 def _send(port: int, row: Row, image: Dataset) -> None:

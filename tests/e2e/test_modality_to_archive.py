@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from provisioning.demo.ledger import Ledger
@@ -21,8 +22,8 @@ from tests.conftest import Figures
 from tests.e2e.newer_centre import publish_what_this_version_cannot_run
 from tests.real_programs import require
 
-# One node after the other changes the mesh, so all of these run in one worker.
-pytestmark = [pytest.mark.xdist_group("mesh"), pytest.mark.timeout(180)]
+# One node after the other changes the mesh: all of these run in one worker (`make test` gives each file to one).
+pytestmark = pytest.mark.timeout(180)
 
 NAMES = (
     "CT_small.dcm",
@@ -119,6 +120,87 @@ def test_the_trace_of_a_study_tells_from_whom_it_came_and_where_it_went(mesh: Me
         ("everything-else", False),
         ("tomography", True),
     ]
+
+
+def test_an_operator_at_the_centre_holds_and_releases_what_a_node_has(mesh: Mesh, images: Sequence[Image]) -> None:
+    image, node, pacs = images[0], node_named(mesh, "south-1"), mesh.sites["south"].pacs
+    ledger = Ledger()
+    ledger.note_sent("south", [image])
+    pacs.stop()
+    try:
+        hand_over([image], node)
+        assert until(lambda: node.facts()["deliveries_waiting"] >= 1)
+        held = mesh.control.ask("command", "ask", "south-1", "hold", f"uid={image.sop_instance_uid}", "--wait", "30")
+        assert (held["state"], held["result"]) == ("done", {"matching": 1, "done": 1})
+        assert until(lambda: node.facts()["deliveries_held"] == 1)
+    finally:
+        pacs.start()
+    assert not until(in_the_pacs(mesh, "south", ledger), seconds=2), "what is held was sent"
+    mesh.control.command("command", "ask", "south-1", "release", f"uid={image.sop_instance_uid}", "--wait", "30")
+    assert until(in_the_pacs(mesh, "south", ledger)), ledger.missing()
+    echo = mesh.control.ask("command", "ask", "south-1", "echo", "destination=pacs", "--wait", "30")
+    assert (echo["state"], echo["result"]["answers"][0]["kind"]) == ("done", "answered")
+    with pytest.raises(CommandFailed, match="no such destination"):
+        mesh.control.command("command", "ask", "south-1", "release", "destination=nowhere", "--wait", "30")
+
+
+def test_a_node_is_taken_out_of_service_from_the_centre_and_its_log_is_read_there(
+    mesh: Mesh, images: Sequence[Image]
+) -> None:
+    node, ledger = node_named(mesh, "south-1"), Ledger()
+    with pytest.raises(CommandFailed, match="even-alone"):
+        mesh.control.command("node", "drain", "south-1")
+    drained = mesh.control.ask("node", "drain", "south-1", "--even-alone", "--reason", "new disk")
+    assert drained["state"] == "done"
+    with pytest.raises(CommandFailed, match="Association Rejected"):
+        send([images[0].path], port=node.dicom_port, called="SOUTH-1")
+    assert until(lambda: "draining" in mesh.control.command("node", "show", "south-1")), "nobody is told of it"
+    lines = mesh.control.ask("node", "log", "south-1", "--level", "warning")["result"]["lines"]
+    assert any(one.get("reason") == "rejected-draining" for one in lines)
+    assert "rejected-draining" in mesh.control.command("node", "log", "south-1", "--lines", "200")
+    assert mesh.control.ask("node", "drain", "south-1", "--end")["state"] == "done"
+    ledger.note_sent("south", images[:1])
+    hand_over(images[:1], node)
+    assert until(in_the_pacs(mesh, "south", ledger)), ledger.missing()
+
+
+def test_an_outage_drill_cuts_a_site_off_and_says_that_nothing_was_lost(
+    mesh: Mesh, images: Sequence[Image], figures: Figures
+) -> None:
+    ledger = Ledger()
+    ledger.note_sent("north", images)
+    drill = mesh.control.ask("command", "ask", "north-1", "outage-drill", "seconds=4")
+    assert until(lambda: mesh.control.ask("command", "show", drill["id"])["state"] == "accepted", seconds=20)
+    hand_over(images, node_named(mesh, "north-1"))
+    assert until(lambda: mesh.control.ask("command", "show", drill["id"])["state"] == "done", seconds=60)
+    ended = mesh.control.ask("command", "show", drill["id"])
+    assert ended["result"]["cut_seconds"] >= 4
+    assert ended["result"]["events_kept_meanwhile"] >= len(images)
+    assert until(in_the_pacs(mesh, "north", ledger)), ledger.missing()
+    assert until(in_the_search(mesh, ledger)), ledger.missing()
+    figures(f"outage drill: {ended['text']} lost 0")
+    bundle = mesh.control.ask("command", "ask", "north-1", "support-bundle", "--wait", "30")
+    assert bundle["result"]["version"]
+
+
+def test_the_figures_of_every_node_stand_under_one_address_for_who_may_see_them(mesh: Mesh) -> None:
+    key = mesh.control.ask("api-key", "create", "prometheus", "--role", "viewer", "--site", "north")["key"]
+
+    def scraped(path: str, **headers: str) -> str:
+        return httpx2.get(f"{mesh.control.url}{path}", headers=headers).raise_for_status().text
+
+    login = {"authorization": f"Bearer {key}"}
+    accepted = 'skerry_edge_instances_accepted_total{site="north",node="north-1"}'
+    assert until(lambda: accepted in scraped("/metrics", **login), seconds=30)
+    assert 'site="south"' not in scraped("/metrics", **login)
+    assert "skerry_control_http_requests_total" in scraped("/metrics")
+    assert "skerry_edge_" not in scraped("/metrics")
+    shown = mesh.control.command("node", "show", "north-1")
+    assert "north-1 of north: online" in shown
+    assert "policy       1.1" in shown
+    (target,) = httpx2.get(f"{mesh.control.url}/api/v1/prometheus/targets", headers=login).json()
+    assert target["labels"]["__param_site"] == "north"
+    assert accepted in scraped(f"{target['labels']['__metrics_path__']}?site=north", **login)
 
 
 def test_a_site_delivers_while_the_centre_is_down_and_the_centre_catches_up(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import logging
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from edge.ingest import announced
 from edge.ingest.proxy import NotProxied, read_header
 from edge.ingest.requests import fault_of, read_store_request
 from edge.tags import read_tags
@@ -26,6 +29,7 @@ from edge.upper_layer.messages import Messages
 from edge.upper_layer.negotiation import Negotiator
 from edge.upper_layer.windows import Windows
 from tests import fuzz_mutations as mutations
+from tests import mpps
 from tests.conftest import Figures
 from tests.dicom_corpus import corpus_files, split_part10
 
@@ -86,6 +90,21 @@ def _proxy(raw: bytes) -> None:
     read_header(raw)
 
 
+def _announcement(raw: bytes) -> None:
+    """Both kinds of message that name instances, in both syntaxes."""
+    for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+        data_set = announced.read(raw, syntax)
+        for look in (lambda one: announced.step_news("1.2.3", one, begins=False), announced.commitment_asked):
+            with contextlib.suppress(announced.Unfit):
+                look(data_set)
+
+
+def _announcements() -> list[bytes]:
+    uids = [f"1.2.{n}" for n in range(40)]
+    made = [mpps.begun(), mpps.ended({"1.2.9.1": uids, "1.2.9.2": uids[:3]}), mpps.asked("1.9", *uids)]
+    return [mpps.encoded(one) for one in made]
+
+
 PARSERS: dict[str, tuple[Callable[[bytes], None], Callable[[], list[bytes]], int]] = {
     "association request": (_request, mutations.association_requests, 20),
     "negotiation": (_negotiate, mutations.association_requests, 10),
@@ -93,9 +112,10 @@ PARSERS: dict[str, tuple[Callable[[bytes], None], Callable[[], list[bytes]], int
     "answer of a destination": (_answer, mutations.command_sets, 10),
     "conversation": (_conversation, mutations.conversations, 20),
     "PROXY header": (_proxy, mutations.proxy_headers, 5),
+    "announcement": (_announcement, _announcements, 3),
 }
 """Parser, valid inputs, and its share of all cases in hundredths. The rest is the data sets'."""
-_PROMISED = (pdu.NotDicom, command.BadCommand, NotProxied, AssociationEnded)
+_PROMISED = (announced.Unfit, pdu.NotDicom, command.BadCommand, NotProxied, AssociationEnded)
 
 
 def _run(parse: Callable[[bytes], None], make: Callable[[random.Random], bytes], count: int, name: str) -> float:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
 from pynetdicom import AE, evt
 from pynetdicom.events import Event, EventHandlerType
 
@@ -53,13 +51,6 @@ def _pacs(*, knows: Sequence[str] = (), at_most: int = 10) -> Iterator[Pacs]:
         yield pacs
     finally:
         server.shutdown()
-
-
-@pytest.fixture
-def buffer(tmp_path: Path) -> Iterator[Buffer]:
-    opened = Buffer(tmp_path / "node")
-    yield opened
-    opened.close()
 
 
 def _forwarder(buffer: Buffer, port: int) -> Forwarder:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,16 +25,9 @@ from tests.real_programs import require
 from tests.sending import Sent, deliver, deliveries
 
 EXPLICIT, RLE, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1.99"
-JPEG_2000 = "1.2.840.10008.1.2.4.90"
+HTJ2K = "1.2.840.10008.1.2.4.201"
 ONLY_EXPLICIT = "+x="
 """As storescp is told: it prefers, and with this takes, what is not compressed."""
-
-
-@pytest.fixture
-def buffer(tmp_path: Path) -> Iterator[Buffer]:
-    opened = Buffer(tmp_path / "node")
-    yield opened
-    opened.close()
 
 
 def _sample(name: str) -> Part10:
@@ -113,11 +105,20 @@ def test_a_deflated_data_set_goes_inflated(buffer: Buffer, tmp_path: Path) -> No
         assert pacs.received()["1.2.1"].data_set == plain
 
 
+def test_what_goes_in_another_form_says_so(buffer: Buffer, tmp_path: Path) -> None:
+    require("storescp")
+    part = _sample("MR_small_RLE.dcm")
+    with StoreScp(tmp_path / "pacs", syntaxes=ONLY_EXPLICIT) as pacs:
+        (outcome,) = _send(buffer, pacs.port, _delivery(buffer, part)).outcomes.values()
+    assert outcome == Accepted(note="as Explicit VR Little Endian, because it does not accept RLE Lossless")
+
+
 def test_a_peer_that_takes_it_as_it_is_gets_it_as_it_is(buffer: Buffer, tmp_path: Path) -> None:
     require("storescp")
     part = _sample("MR_small_RLE.dcm")
     with StoreScp(tmp_path / "pacs") as pacs:
-        assert _send(buffer, pacs.port, _delivery(buffer, part)).kinds() == {part.sop_instance_uid: Accepted}
+        sent = _send(buffer, pacs.port, _delivery(buffer, part))
+        assert sent.outcomes == {part.sop_instance_uid: Accepted()}
         got = pacs.received()[part.sop_instance_uid]
     assert (got.transfer_syntax_uid, got.data_set) == (RLE, part.data_set)
 
@@ -141,7 +142,7 @@ def test_what_is_changed_for_the_destination_is_changed_in_what_was_decompressed
 def test_without_leave_or_decoder_it_is_for_a_person(buffer: Buffer, tmp_path: Path) -> None:
     require("storescp")
     part = _sample("MR_small_RLE.dcm")
-    other = deliveries(buffer, {"1.2.1": data_set("1.2.1")}, syntax=JPEG_2000)
+    other = deliveries(buffer, {"1.2.1": data_set("1.2.1")}, syntax=HTJ2K)
     with StoreScp(tmp_path / "pacs", syntaxes=ONLY_EXPLICIT) as pacs:
         assert set(_send(buffer, pacs.port, _delivery(buffer, part), decompress=False).kinds().values()) == {Refused}
         assert _send(buffer, pacs.port, other).kinds() == {"1.2.1": Refused}

@@ -31,13 +31,6 @@ LARGE = 3_000_000
 """More than the sender's buffer, and than the kernel takes at once."""
 
 
-@pytest.fixture
-def buffer(tmp_path: Path) -> Iterator[Buffer]:
-    opened = Buffer(tmp_path / "node")
-    yield opened
-    opened.close()
-
-
 @pytest.fixture(scope="module")
 def authority() -> MeshAuthority:
     return MeshAuthority()

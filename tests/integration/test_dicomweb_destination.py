@@ -22,13 +22,6 @@ from tests.edge_samples import data_set, routed, take
 
 
 @pytest.fixture
-def buffer(tmp_path: Path) -> Iterator[Buffer]:
-    opened = Buffer(tmp_path / "node")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def service() -> Iterator[Answering]:
     with Answering() as server:
         yield server

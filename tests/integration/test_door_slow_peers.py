@@ -9,28 +9,60 @@ import socket
 import struct
 import time
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import pytest
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotification, MaximumLengthNotification
 from pynetdicom.presentation import build_context
 
-from provisioning.local.edge import Edge
+from tests.edge_door import TunedEdge
 from tests.edge_samples import CT, EXPLICIT, data_set
 from tests.scu import association, store
 
 ANNOUNCED = 1 << 18
+OPEN = "skerry_edge_open_associations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """A node that all tests share, and how it stood when this one began."""
+
+    node: TunedEdge
+    metrics_before: Mapping[str, float]
+    log_before: int
+
+    @property
+    def dicom_port(self) -> int:
+        return self.node.dicom_port
+
+    def log_text(self) -> str:
+        """Since this test began."""
+        return self.node.log_text()[self.log_before :]
+
+    def metric(self, series: str) -> float:
+        """How much it grew since this test began."""
+        return _metrics(self.node).get(series, 0.0) - self.metrics_before.get(series, 0.0)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TunedEdge]:
+    home = tmp_path_factory.mktemp("door")
+    with TunedEdge(home, pdu_timeout_seconds=1.5, artim_timeout_seconds=1.5, max_associations=3) as node:
+        yield node
 
 
 @pytest.fixture
-def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
-    monkeypatch.setenv("SKERRY_EDGE_PDU_TIMEOUT_SECONDS", "1.5")
-    monkeypatch.setenv("SKERRY_EDGE_ARTIM_TIMEOUT_SECONDS", "1.5")
-    monkeypatch.setenv("SKERRY_EDGE_MAX_ASSOCIATIONS", "3")
-    with Edge(tmp_path / "node") as node:
-        yield node
+def edge(node: TunedEdge) -> Door:
+    node.wait(lambda: _metrics(node).get(OPEN, 0.0) == 0, "an association of the test before is still open")
+    return Door(node=node, metrics_before=_metrics(node), log_before=len(node.log_text()))
+
+
+def _metrics(node: TunedEdge) -> Mapping[str, float]:
+    with urllib.request.urlopen(f"{node.http_url}/metrics", timeout=5) as answer:
+        found = re.findall(r"^(skerry_edge_\S+) (\S+)$", answer.read().decode(), re.MULTILINE)
+    return {series: float(value) for series, value in found}
 
 
 def _request(calling: bytes = b"PROBE") -> bytes:
@@ -51,12 +83,12 @@ def _request(calling: bytes = b"PROBE") -> bytes:
     return encoded[:26] + calling.ljust(16) + encoded[42:]
 
 
-def _connect(edge: Edge) -> socket.socket:
+def _connect(edge: Door) -> socket.socket:
     return socket.create_connection(("127.0.0.1", edge.dicom_port), timeout=8)
 
 
 @contextlib.contextmanager
-def _associated(edge: Edge) -> Iterator[socket.socket]:
+def _associated(edge: Door) -> Iterator[socket.socket]:
     with _connect(edge) as peer:
         peer.sendall(_request())
         kind, _, length = struct.unpack(">BBL", peer.recv(6, socket.MSG_WAITALL))
@@ -115,29 +147,23 @@ def _drain(peer: socket.socket) -> bytes:
     return heard
 
 
-def _metric(edge: Edge, name: str, labels: str = "") -> float:
-    with urllib.request.urlopen(f"{edge.http_url}/metrics", timeout=5) as answer:
-        found = re.search(rf"^{re.escape(name + labels)} (\S+)$", answer.read().decode(), re.MULTILINE)
-    return float(found[1]) if found else 0.0
+def _refused(edge: Door, reason: str) -> float:
+    return edge.metric(f'skerry_edge_instances_refused_total{{reason="{reason}"}}')
 
 
-def _ended(edge: Edge, outcome: str) -> float:
-    return _metric(edge, "skerry_edge_associations_total", f'{{outcome="{outcome}"}}')
-
-
-def _wait_ended(edge: Edge, outcome: str, count: int = 1) -> None:
+def _wait_ended(edge: Door, outcome: str, count: int = 1) -> None:
     deadline = time.monotonic() + 8
-    while _ended(edge, outcome) < count:
-        assert time.monotonic() < deadline, f"{outcome} was not counted\n{edge.log_end()}"
+    while edge.metric(f'skerry_edge_associations_total{{outcome="{outcome}"}}') < count:
+        assert time.monotonic() < deadline, f"{outcome} was not counted\n{edge.node.log_end()}"
         time.sleep(0.05)
 
 
-def _is_as_before(edge: Edge) -> None:
+def _is_as_before(edge: Door) -> None:
     """The door serves, no association is counted as open, and no library told its own story in the log."""
     with association(edge.dicom_port) as peer:
         assert store(peer, "1.2.3.99", data_set("1.2.3.99")) == 0x0000
     deadline = time.monotonic() + 5
-    while _metric(edge, "skerry_edge_open_associations") != 0:
+    while _metrics(edge.node).get(OPEN, 0.0) != 0:
         assert time.monotonic() < deadline, "an association that ended is still counted as open"
         time.sleep(0.05)
     assert "Traceback" not in edge.log_text()
@@ -156,7 +182,7 @@ def _is_as_before(edge: Edge) -> None:
     ids=["context 0", "an even context", "no command set", "an unknown command", "no command", "data or not"],
 )
 def test_garbage_command_sets_end_their_association_with_an_abort_and_are_counted(
-    edge: Edge, outcome: str, garbage: bytes
+    edge: Door, outcome: str, garbage: bytes
 ) -> None:
     with _associated(edge) as peer, _associated(edge) as bystander:
         peer.sendall(garbage)
@@ -168,7 +194,7 @@ def test_garbage_command_sets_end_their_association_with_an_abort_and_are_counte
 
 
 @pytest.mark.parametrize("announced", [ANNOUNCED + 1, 0xFFFFFFFF])
-def test_p_data_larger_than_announced_ends_its_association_before_it_is_read(edge: Edge, announced: int) -> None:
+def test_p_data_larger_than_announced_ends_its_association_before_it_is_read(edge: Door, announced: int) -> None:
     with _associated(edge) as peer:
         started = time.monotonic()
         peer.sendall(b"\x04\x00" + struct.pack(">L", announced))
@@ -179,14 +205,14 @@ def test_p_data_larger_than_announced_ends_its_association_before_it_is_read(edg
     _is_as_before(edge)
 
 
-def test_p_data_as_large_as_announced_is_taken(edge: Edge) -> None:
+def test_p_data_as_large_as_announced_is_taken(edge: Door) -> None:
     content = data_set("1.2.3.4", body=bytes(ANNOUNCED))[: ANNOUNCED - 6]
     with _associated(edge) as peer:
         peer.sendall(_p_data(0x03, _command()) + _p_data(0x02, content))
         assert _status(peer) == 0x0000
 
 
-def test_an_association_request_of_four_gigabytes_is_not_waited_for(edge: Edge) -> None:
+def test_an_association_request_of_four_gigabytes_is_not_waited_for(edge: Door) -> None:
     with _connect(edge) as peer:
         started = time.monotonic()
         peer.sendall(b"\x01\x00\xff\xff\xff\xff")
@@ -195,7 +221,7 @@ def test_an_association_request_of_four_gigabytes_is_not_waited_for(edge: Edge) 
     _is_as_before(edge)
 
 
-def test_a_peer_that_drips_its_association_request_is_ended_as_one_that_is_silent(edge: Edge) -> None:
+def test_a_peer_that_drips_its_association_request_is_ended_as_one_that_is_silent(edge: Door) -> None:
     with _connect(edge) as silent, _connect(edge) as dripping:
         started = time.monotonic()
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
@@ -209,7 +235,7 @@ def test_a_peer_that_drips_its_association_request_is_ended_as_one_that_is_silen
     _is_as_before(edge)
 
 
-def test_an_established_peer_may_be_silent_between_pdus_and_slow_within_one(edge: Edge) -> None:
+def test_an_established_peer_may_be_silent_between_pdus_and_slow_within_one(edge: Door) -> None:
     with _associated(edge) as peer:
         time.sleep(2)
         request = _store_request(_command())
@@ -219,7 +245,7 @@ def test_an_established_peer_may_be_silent_between_pdus_and_slow_within_one(edge
         assert _status(peer) == 0x0000
 
 
-def test_the_limit_of_associations_is_the_limit(edge: Edge) -> None:
+def test_the_limit_of_associations_is_the_limit(edge: Door) -> None:
     with _associated(edge), _associated(edge), _associated(edge) as last:
         with _connect(edge) as one_too_many:
             one_too_many.sendall(_request())
@@ -243,40 +269,40 @@ def test_the_limit_of_associations_is_the_limit(edge: Edge) -> None:
     ],
 )
 def test_a_request_with_uids_that_cannot_be_uids_is_answered_and_the_association_goes_on(
-    edge: Edge, sop_class: bytes, uid: bytes, status: int, reason: str
+    edge: Door, sop_class: bytes, uid: bytes, status: int, reason: str
 ) -> None:
     with _associated(edge) as peer:
         peer.sendall(_store_request(_command(sop_class=sop_class, uid=uid)))
         assert _status(peer) == status
         peer.sendall(_store_request(_command(message_id=8)))
         assert _status(peer) == 0x0000
-    assert _metric(edge, "skerry_edge_instances_refused_total", f'{{reason="{reason}"}}') == 1
+    assert _refused(edge, reason) == 1
     assert "Mend the sender" in edge.log_text()
     _is_as_before(edge)
 
 
-def test_a_request_without_a_message_id_cannot_be_answered_and_ends_its_association(edge: Edge) -> None:
+def test_a_request_without_a_message_id_cannot_be_answered_and_ends_its_association(edge: Door) -> None:
     with _associated(edge) as peer:
         peer.sendall(_store_request(_command(message_id=None)))
         assert _drain(peer)[:1] == b"\x07", "an A-ABORT"
-    assert _metric(edge, "skerry_edge_instances_refused_total", '{reason="no-message-id"}') == 1
+    assert _refused(edge, "no-message-id") == 1
     _is_as_before(edge)
 
 
-def test_an_unforeseen_failure_is_said_counted_and_answered_so_that_the_peer_tries_again(edge: Edge) -> None:
-    spool = edge.data_dir / "spool"
+def test_an_unforeseen_failure_is_said_counted_and_answered_so_that_the_peer_tries_again(edge: Door) -> None:
+    spool = edge.node.data_dir / "spool"
     with association(edge.dicom_port) as peer:
-        shutil.move(spool, edge.data_dir / "elsewhere")
+        shutil.move(spool, edge.node.data_dir / "elsewhere")
         assert store(peer, "1.2.3.4", data_set("1.2.3.4")) == 0xA700
-        shutil.move(edge.data_dir / "elsewhere", spool)
+        shutil.move(edge.node.data_dir / "elsewhere", spool)
         assert store(peer, "1.2.3.4", data_set("1.2.3.4"), message_id=2) == 0x0000
-    refused = _metric(edge, "skerry_edge_instances_refused_total", '{reason="internal"}')
-    assert refused + _metric(edge, "skerry_edge_instances_refused_total", '{reason="spool-failed"}') == 1
+    refused = _refused(edge, "internal")
+    assert refused + _refused(edge, "spool-failed") == 1
     assert "ingest.refused" in edge.log_text()
 
 
 @pytest.mark.parametrize("calling", [b"\x1b[31mRED", b"A\nB", b"\xff\xfe\xfd", b"NUL\0\0\0", b"     "])
-def test_an_odd_calling_ae_title_reaches_no_log_as_it_is_and_leaves_the_door_open(edge: Edge, calling: bytes) -> None:
+def test_an_odd_calling_ae_title_reaches_no_log_as_it_is_and_leaves_the_door_open(edge: Door, calling: bytes) -> None:
     with _connect(edge) as peer:
         peer.sendall(_request(calling))
         peer.shutdown(socket.SHUT_WR)

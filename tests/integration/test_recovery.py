@@ -234,7 +234,7 @@ def test_an_older_index_that_takes_a_held_slot_for_empty_costs_nothing(
 
 
 def test_rebuild_restores_an_index_equal_to_the_lost_one(open_buffer: Callable[[], Buffer], tmp_path: Path) -> None:
-    """What the spool cannot know: what was delivered and released, how often it was tried, what operators did."""
+    """What the spool cannot know: what was delivered and released, how often it was tried."""
     add_slots(tmp_path, 5)
     policy = load_policy(everything_to(["PACS@127.0.0.1:104"]))
     buffer = open_buffer()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,6 @@ from tests import byte_pdus as pdus
 from tests.byte_sink import ByteSink, Habits
 from tests.edge_samples import data_set
 from tests.sending import deliver, deliveries, sender
-
-
-@pytest.fixture
-def buffer(tmp_path: Path) -> Iterator[Buffer]:
-    opened = Buffer(tmp_path / "node")
-    yield opened
-    opened.close()
 
 
 def _few(count: int, *, start: int = 0, size: int = 2_000) -> dict[str, bytes]:

@@ -8,7 +8,6 @@ import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,13 +20,6 @@ from tests.byte_sink import ByteSink, Habits
 from tests.byte_wire import Wire, gathered, random_cuts
 from tests.edge_samples import CT, EXPLICIT, data_set
 from tests.sending import deliver, deliveries, sender
-
-
-@pytest.fixture
-def buffer(tmp_path: Path) -> Iterator[Buffer]:
-    opened = Buffer(tmp_path / "node")
-    yield opened
-    opened.close()
 
 
 def _few(count: int, *, size: int = 2_000) -> dict[str, bytes]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,13 +16,6 @@ from tests.edge_samples import data_set, routed, take
 from tests.slow_road import SlowRoad
 
 UID = "1.2.3.4"
-
-
-@pytest.fixture
-def buffer(tmp_path: Path) -> Iterator[Buffer]:
-    opened = Buffer(tmp_path / "node")
-    yield opened
-    opened.close()
 
 
 def _queue(buffer: Buffer, megabytes: int = 0) -> list[ClaimedDelivery]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,27 +20,12 @@ from edge.settings import EdgeSettings
 from provisioning.local.storescp import StoreScp
 from tests.conftest import Figures
 from tests.edge_samples import data_set, routed, take
-from tests.real_programs import require
 
 BULK = 5000 if os.environ.get("SKERRY_SOAK") == "1" else 1000
 """The objects are CT by their SOP class and small, so that it is the queue that is long and not the disk."""
 STAT = 50
 IMAGES_OF_A_STUDY = 200
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-def buffer(tmp_path: Path) -> Iterator[Buffer]:
-    opened = Buffer(tmp_path / "node")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def pacs(tmp_path: Path) -> Iterator[StoreScp]:
-    require("storescp")
-    with StoreScp(tmp_path / "pacs") as program:
-        yield program
 
 
 def _admit(buffer: Buffer, priority: Priority, uids: Sequence[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,12 @@ import pytest
 from edge.buffer.view import BufferView
 from provisioning.local.command import own_script, run
 from provisioning.local.storescp import StoreScp
-from tests.edge_door import TunedEdge
+from tests.edge_door import TunedEdge, waiting_node
 from tests.edge_samples import data_set
-from tests.real_programs import require
 from tests.scu import association, store
 
 pytestmark = pytest.mark.timeout(120)
 QUIET = 4
-
-
-@pytest.fixture
-def pacs(tmp_path: Path) -> Iterator[StoreScp]:
-    require("storescp")
-    with StoreScp(tmp_path / "pacs") as program:
-        yield program
-
-
-def node(tmp_path: Path, pacs: StoreScp, wait: str) -> TunedEdge:
-    """One whose only route waits so."""
-    policy = tmp_path / "policy.yaml"
-    policy.write_text(
-        "skerry: 1\ndestinations: [{name: pacs, kind: dicom, ae_title: PACS, host: 127.0.0.1, "
-        f"port: {pacs.port}}}]\nroutes: [{{name: whole, to: [pacs], wait: {wait}}}]\n"
-    )
-    return TunedEdge(tmp_path, policy=policy)
 
 
 def send(peer: Any, *uids: str) -> None:
@@ -65,7 +46,7 @@ def core(edge: TunedEdge) -> psutil.Process:
 
 
 def test_a_study_goes_when_its_association_is_over_and_it_is_quiet(tmp_path: Path, pacs: StoreScp) -> None:
-    with node(tmp_path, pacs, f"{{for: study, quiet: {QUIET}s, at_most: 5m}}") as edge:
+    with waiting_node(tmp_path, pacs, f"{{for: study, quiet: {QUIET}s, at_most: 5m}}") as edge:
         with association(edge.dicom_port) as peer:
             send(peer, "1.2.1", "1.2.2", "1.2.3")
             gathers(edge, 3)
@@ -87,7 +68,7 @@ def test_a_study_goes_when_its_association_is_over_and_it_is_quiet(tmp_path: Pat
 
 
 def test_who_will_not_wait_forces_it_and_the_commands_say_what_waits(tmp_path: Path, pacs: StoreScp) -> None:
-    with node(tmp_path, pacs, "{for: series, quiet: 1h, at_most: 2h}") as edge:
+    with waiting_node(tmp_path, pacs, "{for: series, quiet: 1h, at_most: 2h}") as edge:
         with association(edge.dicom_port) as peer:
             send(peer, "1.2.1", "1.2.2")
         gathers(edge, 2)
@@ -100,7 +81,10 @@ def test_who_will_not_wait_forces_it_and_the_commands_say_what_waits(tmp_path: P
 
 
 def test_the_cap_sends_what_never_becomes_quiet(tmp_path: Path, pacs: StoreScp) -> None:
-    with node(tmp_path, pacs, "{for: study, quiet: 3s, at_most: 6s}") as edge, association(edge.dicom_port) as peer:
+    with (
+        waiting_node(tmp_path, pacs, "{for: study, quiet: 3s, at_most: 6s}") as edge,
+        association(edge.dicom_port) as peer,
+    ):
         send(peer, "1.2.1")
         began = time.monotonic()
         edge.wait(lambda: arrived(pacs) == 1, "the cap never came", seconds=20)
@@ -108,7 +92,7 @@ def test_the_cap_sends_what_never_becomes_quiet(tmp_path: Path, pacs: StoreScp) 
 
 
 def test_a_node_killed_while_it_gathers_releases_all_after_its_start(tmp_path: Path, pacs: StoreScp) -> None:
-    with node(tmp_path, pacs, "{for: study, quiet: 8s, at_most: 5m}") as edge:
+    with waiting_node(tmp_path, pacs, "{for: study, quiet: 8s, at_most: 5m}") as edge:
         with association(edge.dicom_port) as peer:
             send(peer, *(f"1.2.{n}" for n in range(1, 21)))
         gathers(edge, 20)
@@ -123,7 +107,7 @@ def test_a_node_killed_while_it_gathers_releases_all_after_its_start(tmp_path: P
 
 
 def test_core_may_die_while_an_association_is_open(tmp_path: Path, pacs: StoreScp) -> None:
-    with node(tmp_path, pacs, "{for: study, quiet: 4s, at_most: 5m}") as edge:
+    with waiting_node(tmp_path, pacs, "{for: study, quiet: 4s, at_most: 5m}") as edge:
         with association(edge.dicom_port, seconds=60) as peer:
             send(peer, "1.2.1", "1.2.2")
             gathers(edge, 2)

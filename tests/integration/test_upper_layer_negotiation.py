@@ -42,10 +42,13 @@ def test_a_context_is_accepted_in_one_of_the_syntaxes_that_were_proposed(edge: T
 
 @pytest.mark.parametrize(
     "abstract_syntax",
-    ["1.2.840.10008.5.1.4.1.2.1.1", "1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.31", "1.2.840.10008.5.1.4.39.2"],
+    ["1.2.840.10008.5.1.4.1.2.1.1", "1.2.840.10008.3.1.2.3.4", "1.2.840.10008.5.1.4.31", "1.2.840.10008.5.1.4.39.2"],
 )
 def test_a_service_that_is_not_offered_refuses_its_context_and_no_other(edge: TunedEdge, abstract_syntax: str) -> None:
-    """Query, storage commitment, worklist and color palettes. 3: abstract-syntax-not-supported (PS3.8 Table 9-18)."""
+    """Query, retrieval of performed procedure steps, worklist and color palettes.
+
+    3: abstract-syntax-not-supported (PS3.8 Table 9-18).
+    """
     other = Context(context_id=5, abstract_syntax=abstract_syntax, transfer_syntaxes=(pdus.IMPLICIT,))
     with BytePeer(edge.dicom_port) as peer:
         answer = peer.associate([*DEFAULT_CONTEXTS, other])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -35,48 +38,70 @@ def _send(edge: TunedEdge, contents: dict[str, bytes], *, sop_class: str = CT) -
         assert peer.release()
 
 
-def _settled(edge: TunedEdge, uid: str, state: str) -> None:
-    edge.wait(
-        lambda: {one["state"] for one in edge.held(uid)[0]["deliveries"]} == {state},
-        f"{uid} is not {state}: {edge.held(uid)[0]['deliveries']}",
-        seconds=30,
-    )
+def _settled(edge: TunedEdge, uid: str, state: str, *, at: str | None = None) -> None:
+    """At this destination, or at all."""
+
+    def states() -> set[str]:
+        return {one["state"] for one in edge.held(uid)[0]["deliveries"] if at in (None, one["destination"])}
+
+    edge.wait(lambda: states() == {state}, f"{uid} is not {state}: {edge.held(uid)[0]['deliveries']}", seconds=30)
+
+
+@contextmanager
+def _sinks(habits: Mapping[str, Habits]) -> Iterator[Mapping[str, ByteSink]]:
+    """A destination for each, under its name: one node serves them all."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(ByteSink(one)) for name, one in habits.items()}
+
+
+def _to(sinks: Mapping[str, ByteSink]) -> list[str]:
+    return [f"{name}@127.0.0.1:{sink.port}" for name, sink in sinks.items()]
 
 
 def _whole(arrivals: list[Arrival]) -> dict[str, bytes]:
     return {one.uid: one.data_set for one in arrivals}
 
 
-@pytest.mark.parametrize("limit", [256, 4096, 16_384, 131_072, 1 << 20, 0])
-def test_no_pdu_is_longer_than_the_destination_takes(tmp_path: Path, limit: int) -> None:
+def test_no_pdu_is_longer_than_each_destination_takes(tmp_path: Path) -> None:
     """0 is no limit (PS3.8 Annex D.1)."""
-    contents = _contents(6, largest=600_000 if limit != 256 else 20_000)
-    with ByteSink(Habits(maximum_length=limit)) as sink, TunedEdge(tmp_path, to=[sink.address]) as edge:
+    limits = {f"TAKES{limit}": limit for limit in (256, 4096, 16_384, 131_072, 1 << 20, 0)}
+    contents = _contents(6, largest=600_000)
+    with (
+        _sinks({name: Habits(maximum_length=limit) for name, limit in limits.items()}) as sinks,
+        TunedEdge(tmp_path, to=_to(sinks)) as edge,
+    ):
         _send(edge, contents)
-        assert _whole(sink.wait_arrivals(6)) == contents
+        for name, limit in limits.items():
+            assert _whole(sinks[name].wait_arrivals(6)) == contents, name
+            longest = max(seen.longest_pdu for seen in sinks[name].associations)
+            assert longest <= (limit or 1 << 30), name
+            assert limit or longest > 16_384, "it uses what it is given"
         for uid in contents:
             _settled(edge, uid, "delivered")
-        assert max(seen.longest_pdu for seen in sink.associations) <= (limit or 1 << 30)
-        assert limit or max(seen.longest_pdu for seen in sink.associations) > 16_384, "it uses what it is given"
 
 
-@pytest.mark.parametrize("window", [None, (1, 1), (4, 1), (0, 0)], ids=str)
-def test_no_more_requests_wait_than_the_destination_grants_and_late_answers_find_their_requests(
-    tmp_path: Path, window: tuple[int, int] | None
+def test_no_more_requests_wait_than_each_destination_grants_and_late_answers_find_their_requests(
+    tmp_path: Path,
 ) -> None:
+    windows: dict[str, tuple[int, int] | None] = {"NONE": None, "ONE": (1, 1), "FOUR": (4, 1), "ANY": (0, 0)}
     contents = _contents(24, largest=5_000)
-    together = 1 if window in (None, (1, 1)) else 4
     refused = "1.2.6.1.13"
-    habits = Habits(window=window, together=together, status=lambda uid: 0xC000 if uid == refused else 0x0000)
-    with ByteSink(habits) as sink, TunedEdge(tmp_path, to=[sink.address]) as edge:
+
+    def habits(window: tuple[int, int] | None) -> Habits:
+        together = 1 if window in (None, (1, 1)) else 4
+        return Habits(window=window, together=together, status=lambda uid: 0xC000 if uid == refused else 0x0000)
+
+    with (
+        _sinks({name: habits(window) for name, window in windows.items()}) as sinks,
+        TunedEdge(tmp_path, to=_to(sinks)) as edge,
+    ):
         _send(edge, contents)
-        assert _whole(sink.wait_arrivals(24)) == contents
+        for name, window in windows.items():
+            assert _whole(sinks[name].wait_arrivals(24)) == contents, name
+            outstanding = max(seen.most_outstanding for seen in sinks[name].associations)
+            assert outstanding <= (window[0] or 1_000 if window else 1), name
         for uid in contents:
-            if uid != refused:
-                _settled(edge, uid, "delivered")
-        _settled(edge, refused, "parked")
-        outstanding = max(seen.most_outstanding for seen in sink.associations)
-        assert outstanding <= (window[0] or 1_000 if window else 1)
+            _settled(edge, uid, "parked" if uid == refused else "delivered")
 
 
 def test_two_requests_that_wait_for_answers_never_share_a_message_id(tmp_path: Path) -> None:
@@ -91,20 +116,27 @@ def test_two_requests_that_wait_for_answers_never_share_a_message_id(tmp_path: P
             assert all(len(set(ids[start : start + 8])) == len(ids[start : start + 8]) for start in range(len(ids)))
 
 
-@pytest.mark.parametrize("ends_with", ["abort", "close", "reset"])
 @pytest.mark.parametrize("window", [None, (8, 1)], ids=["in turns", "in a window"])
 def test_a_destination_that_breaks_off_gets_everything_in_the_end(
-    tmp_path: Path, ends_with: str, window: tuple[int, int] | None
+    tmp_path: Path, window: tuple[int, int] | None
 ) -> None:
     contents = _contents(10, largest=60_000)
-    bad = Habits(window=window, ends_after=150_000, ends_with=ends_with)  # type: ignore[arg-type]
-    with ByteSink(bad) as sink, TunedEdge(tmp_path, to=[sink.address], retry_cap_seconds=0.3) as edge:
+    ends: Sequence[Literal["abort", "close", "reset"]] = ("abort", "close", "reset")
+    bad = {one.upper(): Habits(window=window, ends_after=150_000, ends_with=one) for one in ends}
+    with _sinks(bad) as sinks, TunedEdge(tmp_path, to=_to(sinks), retry_cap_seconds=0.3) as edge:
         _send(edge, contents)
-        sink.wait(lambda: any(seen.end == "ended-by-us" for seen in sink.associations), "it never came so far")
-        sink.habits = Habits(window=window)
+        for sink in sinks.values():
+            ended = partial(_was_ended, sink)
+            sink.wait(ended, "it never came so far")
+            sink.habits = Habits(window=window)
         for uid in contents:
             _settled(edge, uid, "delivered")
-        assert _whole(sink.arrivals) == contents
+        for name, sink in sinks.items():
+            assert _whole(sink.arrivals) == contents, name
+
+
+def _was_ended(sink: ByteSink) -> bool:
+    return any(seen.end == "ended-by-us" for seen in sink.associations)
 
 
 def test_a_destination_that_answers_late_is_waited_for(tmp_path: Path) -> None:
@@ -148,27 +180,22 @@ def test_a_destination_that_takes_one_sop_class_gets_that_and_the_other_waits_fo
         assert [(one.uid, one.transfer_syntax) for one in sink.arrivals] == [("1.2.7.2", EXPLICIT)]
 
 
-@pytest.mark.parametrize(
-    "rejected",
-    [
-        Rejected(result=2, source=3, reason=2),
-        Rejected(result=1, source=1, reason=7),
-        Rejected(result=1, source=1, reason=3),
-    ],
-    ids=str,
-)
-def test_a_destination_that_refuses_the_association_is_tried_again_until_it_takes_it(
-    tmp_path: Path, rejected: Rejected
-) -> None:
+def test_a_destination_that_refuses_the_association_is_tried_again_until_it_takes_it(tmp_path: Path) -> None:
     contents = _contents(2, largest=300)
+    refusals = {
+        "BUSY": Rejected(result=2, source=3, reason=2),
+        "CALLED": Rejected(result=1, source=1, reason=7),
+        "CALLING": Rejected(result=1, source=1, reason=3),
+    }
     with (
-        ByteSink(Habits(rejects=rejected)) as sink,
-        TunedEdge(tmp_path, to=[sink.address], retry_cap_seconds=0.3) as edge,
+        _sinks({name: Habits(rejects=rejected) for name, rejected in refusals.items()}) as sinks,
+        TunedEdge(tmp_path, to=_to(sinks), retry_cap_seconds=0.3) as edge,
     ):
         _send(edge, contents)
         time.sleep(1)
-        assert not sink.arrivals
-        sink.habits = Habits()
+        for sink in sinks.values():
+            assert not sink.arrivals
+            sink.habits = Habits()
         for uid in contents:
             _settled(edge, uid, "delivered")
 
@@ -195,13 +222,17 @@ STATUSES: dict[int, str] = {
 }
 
 
-@pytest.mark.parametrize("status", STATUSES, ids=hex)
-def test_every_status_settles_its_own_instance_and_no_other(tmp_path: Path, status: int) -> None:
+def test_every_status_settles_its_own_instance_and_no_other(tmp_path: Path) -> None:
     """PS3.4 Table B.2-1: success and warnings are delivered, failures wait for a person."""
-    chosen: Callable[[str], int] = lambda uid: status if uid.endswith(".1") else 0x0000  # noqa: E731
     contents = _contents(3, largest=300)
-    with ByteSink(Habits(status=chosen)) as sink, TunedEdge(tmp_path, to=[sink.address]) as edge:
+    habits = {f"S{status:04X}": Habits(status=partial(_second_gets, status)) for status in STATUSES}
+    with _sinks(habits) as sinks, TunedEdge(tmp_path, to=_to(sinks)) as edge:
         _send(edge, contents)
-        _settled(edge, "1.2.6.1.0", "delivered")
-        _settled(edge, "1.2.6.1.1", STATUSES[status])
-        _settled(edge, "1.2.6.1.2", "delivered")
+        for status, state in STATUSES.items():
+            _settled(edge, "1.2.6.1.0", "delivered", at=f"S{status:04X}")
+            _settled(edge, "1.2.6.1.1", state, at=f"S{status:04X}")
+            _settled(edge, "1.2.6.1.2", "delivered", at=f"S{status:04X}")
+
+
+def _second_gets(status: int, uid: str) -> int:
+    return status if uid.endswith(".1") else 0x0000

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14mesh/v1/common.proto\x12\x07mesh.v1\"4\n\rPolicyVersion\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\x04\"z\n\x0cPolicyBundle\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\'\n\x07version\x18\x02 \x01(\x0b\x32\x16.mesh.v1.PolicyVersion\x12\x10\n\x08\x64ocument\x18\x03 \x01(\x0c\x12\x0e\n\x06sha256\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14mesh/v1/common.proto\x12\x07mesh.v1\"4\n\rPolicyVersion\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\x04\"\x89\x01\n\x0cPolicyBundle\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\'\n\x07version\x18\x02 \x01(\x0b\x32\x16.mesh.v1.PolicyVersion\x12\x10\n\x08\x64ocument\x18\x03 \x01(\x0c\x12\x0e\n\x06sha256\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\x12\r\n\x05offer\x18\x06 \x01(\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_POLICYVERSION']._serialized_start=33
   _globals['_POLICYVERSION']._serialized_end=85
-  _globals['_POLICYBUNDLE']._serialized_start=87
-  _globals['_POLICYBUNDLE']._serialized_end=209
+  _globals['_POLICYBUNDLE']._serialized_start=88
+  _globals['_POLICYBUNDLE']._serialized_end=225
 # @@protoc_insertion_point(module_scope)

@@ -53,6 +53,7 @@ class PolicyBundle(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    OFFER_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     document: _builtins.bytes
     """YAML, UTF-8, exactly as published"""
@@ -60,6 +61,8 @@ class PolicyBundle(_message.Message):
     """of `document`, 32 bytes"""
     signature: _builtins.bytes
     """Ed25519 over mesh.signing.policy_payload(site, generation, version, sha256)"""
+    offer: _builtins.int
+    """higher each time people publish the same anew: a node that refused it then tries it again"""
     @_builtins.property
     def version(self) -> Global___PolicyVersion: ...
     def __init__(
@@ -70,10 +73,11 @@ class PolicyBundle(_message.Message):
         document: _builtins.bytes = ...,
         sha256: _builtins.bytes = ...,
         signature: _builtins.bytes = ...,
+        offer: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "sha256", b"sha256", "signature", b"signature", "site", b"site", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "offer", b"offer", "sha256", b"sha256", "signature", b"signature", "site", b"site", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

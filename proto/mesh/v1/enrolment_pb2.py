@@ -22,24 +22,29 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mesh.v1 import common_pb2 as mesh_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17mesh/v1/enrolment.proto\x12\x07mesh.v1\x1a\x14mesh/v1/common.proto\"Z\n\x0c\x45nrolRequest\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x14\n\x0ctoken_secret\x18\x02 \x01(\t\x12\x11\n\tnode_name\x18\x03 \x01(\t\x12\x0f\n\x07\x63sr_pem\x18\x04 \x01(\x0c\"\xc7\x01\n\rEnrolResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x03 \x01(\x0c\x12\x0e\n\x06\x63\x61_pem\x18\x04 \x01(\x0c\x12\x19\n\x11policy_public_key\x18\x05 \x01(\x0c\x12\x15\n\rgrpc_endpoint\x18\x06 \x01(\t\x12\x15\n\rmqtt_endpoint\x18\x07 \x01(\t\x12%\n\x06policy\x18\x08 \x01(\x0b\x32\x15.mesh.v1.PolicyBundle\"\x1f\n\x0cRenewRequest\x12\x0f\n\x07\x63sr_pem\x18\x01 \x01(\x0c\"8\n\rRenewResponse\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63\x61_pem\x18\x02 \x01(\x0c\x32\x42\n\x08Identity\x12\x36\n\x05Renew\x12\x15.mesh.v1.RenewRequest\x1a\x16.mesh.v1.RenewResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17mesh/v1/enrolment.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14mesh/v1/common.proto\"Z\n\x0c\x45nrolRequest\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x14\n\x0ctoken_secret\x18\x02 \x01(\t\x12\x11\n\tnode_name\x18\x03 \x01(\t\x12\x0f\n\x07\x63sr_pem\x18\x04 \x01(\x0c\"\xdf\x01\n\rEnrolResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x03 \x01(\x0c\x12\x0e\n\x06\x63\x61_pem\x18\x04 \x01(\x0c\x12\x19\n\x11policy_public_key\x18\x05 \x01(\x0c\x12\x15\n\rgrpc_endpoint\x18\x06 \x01(\t\x12\x15\n\rmqtt_endpoint\x18\x07 \x01(\t\x12%\n\x06policy\x18\x08 \x01(\x0b\x32\x15.mesh.v1.PolicyBundle\x12\x16\n\x0ehttps_endpoint\x18\t \x01(\t\"\x82\x01\n\x0c\x45nrolPending\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0fkey_fingerprint\x18\x02 \x01(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rretry_seconds\x18\x04 \x01(\r\"2\n\x0eRecoverRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63sr_pem\x18\x02 \x01(\x0c\"\x1f\n\x0cRenewRequest\x12\x0f\n\x07\x63sr_pem\x18\x01 \x01(\x0c\"P\n\rRenewResponse\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63\x61_pem\x18\x02 \x01(\x0c\x12\x16\n\x0ehttps_endpoint\x18\x03 \x01(\t2B\n\x08Identity\x12\x36\n\x05Renew\x12\x15.mesh.v1.RenewRequest\x1a\x16.mesh.v1.RenewResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.enrolment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENROLREQUEST']._serialized_start=58
-  _globals['_ENROLREQUEST']._serialized_end=148
-  _globals['_ENROLRESPONSE']._serialized_start=151
-  _globals['_ENROLRESPONSE']._serialized_end=350
-  _globals['_RENEWREQUEST']._serialized_start=352
-  _globals['_RENEWREQUEST']._serialized_end=383
-  _globals['_RENEWRESPONSE']._serialized_start=385
-  _globals['_RENEWRESPONSE']._serialized_end=441
-  _globals['_IDENTITY']._serialized_start=443
-  _globals['_IDENTITY']._serialized_end=509
+  _globals['_ENROLREQUEST']._serialized_start=91
+  _globals['_ENROLREQUEST']._serialized_end=181
+  _globals['_ENROLRESPONSE']._serialized_start=184
+  _globals['_ENROLRESPONSE']._serialized_end=407
+  _globals['_ENROLPENDING']._serialized_start=410
+  _globals['_ENROLPENDING']._serialized_end=540
+  _globals['_RECOVERREQUEST']._serialized_start=542
+  _globals['_RECOVERREQUEST']._serialized_end=592
+  _globals['_RENEWREQUEST']._serialized_start=594
+  _globals['_RENEWREQUEST']._serialized_end=625
+  _globals['_RENEWRESPONSE']._serialized_start=627
+  _globals['_RENEWRESPONSE']._serialized_end=707
+  _globals['_IDENTITY']._serialized_start=709
+  _globals['_IDENTITY']._serialized_end=775
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ HTTPS listener, because a box has no client certificate yet; Renew is a gRPC cal
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from mesh.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
@@ -61,6 +62,7 @@ class EnrolResponse(_message.Message):
     GRPC_ENDPOINT_FIELD_NUMBER: _builtins.int
     MQTT_ENDPOINT_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
+    HTTPS_ENDPOINT_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     site: _builtins.str
     certificate_pem: _builtins.bytes
@@ -73,6 +75,8 @@ class EnrolResponse(_message.Message):
     """HOST:PORT"""
     mqtt_endpoint: _builtins.str
     """HOST:PORT, empty when the mesh has no broker"""
+    https_endpoint: _builtins.str
+    """HOST:PORT, where a node whose certificate has ended proves its key"""
     @_builtins.property
     def policy(self) -> _common_pb2.PolicyBundle:
         """absent when the site has none yet"""
@@ -88,14 +92,76 @@ class EnrolResponse(_message.Message):
         grpc_endpoint: _builtins.str = ...,
         mqtt_endpoint: _builtins.str = ...,
         policy: _common_pb2.PolicyBundle | None = ...,
+        https_endpoint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_pem", b"ca_pem", "certificate_pem", b"certificate_pem", "grpc_endpoint", b"grpc_endpoint", "mqtt_endpoint", b"mqtt_endpoint", "node_id", b"node_id", "policy", b"policy", "policy_public_key", b"policy_public_key", "site", b"site"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_pem", b"ca_pem", "certificate_pem", b"certificate_pem", "grpc_endpoint", b"grpc_endpoint", "https_endpoint", b"https_endpoint", "mqtt_endpoint", b"mqtt_endpoint", "node_id", b"node_id", "policy", b"policy", "policy_public_key", b"policy_public_key", "site", b"site"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnrolResponse: _TypeAlias = EnrolResponse  # noqa: Y015
+
+@_typing.final
+class EnrolPending(_message.Message):
+    """The answer (HTTP 202) while a person has to approve the box: it asks again with the same token and the same key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KEY_FINGERPRINT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    RETRY_SECONDS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    key_fingerprint: _builtins.str
+    """SHA-256 of the public key in the request, hex"""
+    retry_seconds: _builtins.int
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """nobody waits longer"""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        key_fingerprint: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        retry_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "key_fingerprint", b"key_fingerprint", "request_id", b"request_id", "retry_seconds", b"retry_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnrolPending: _TypeAlias = EnrolPending  # noqa: Y015
+
+@_typing.final
+class RecoverRequest(_message.Message):
+    """A node that was away for longer than its certificate lived proves the key that was bound to it. Travels as protobuf
+    JSON over `POST /api/v1/recover`, because TLS refuses its certificate; the answer is a RenewResponse.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    CSR_PEM_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    csr_pem: _builtins.bytes
+    """signed with the bound key, which the new certificate is for"""
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        csr_pem: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["csr_pem", b"csr_pem", "node_id", b"node_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecoverRequest: _TypeAlias = RecoverRequest  # noqa: Y015
 
 @_typing.final
 class RenewRequest(_message.Message):
@@ -122,17 +188,20 @@ class RenewResponse(_message.Message):
 
     CERTIFICATE_PEM_FIELD_NUMBER: _builtins.int
     CA_PEM_FIELD_NUMBER: _builtins.int
+    HTTPS_ENDPOINT_FIELD_NUMBER: _builtins.int
     certificate_pem: _builtins.bytes
     ca_pem: _builtins.bytes
+    https_endpoint: _builtins.str
     def __init__(
         self,
         *,
         certificate_pem: _builtins.bytes = ...,
         ca_pem: _builtins.bytes = ...,
+        https_endpoint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_pem", b"ca_pem", "certificate_pem", b"certificate_pem"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_pem", b"ca_pem", "certificate_pem", b"certificate_pem", "https_endpoint", b"https_endpoint"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

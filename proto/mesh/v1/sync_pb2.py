@@ -26,43 +26,69 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mesh.v1 import common_pb2 as mesh_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12mesh/v1/sync.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14mesh/v1/common.proto\"R\n\x10PushBatchRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x1e\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x0e.mesh.v1.Event\x12\x0f\n\x07\x62oot_id\x18\x03 \x01(\t\")\n\x11PushBatchResponse\x12\x14\n\x0c\x61\x63k_sequence\x18\x01 \x01(\x04\"\xc0\x01\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x11instance_received\x18\n \x01(\x0b\x32\x19.mesh.v1.InstanceReceivedH\x00\x12\x34\n\x10\x64\x65livery_changed\x18\x0b \x01(\x0b\x32\x18.mesh.v1.DeliveryChangedH\x00\x42\x06\n\x04\x62ody\"\xfc\x03\n\x10InstanceReceived\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x15\n\rsop_class_uid\x18\x02 \x01(\t\x12\x18\n\x10sop_instance_uid\x18\x03 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x04 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x05 \x01(\t\x12\x1b\n\x13transfer_syntax_uid\x18\x06 \x01(\t\x12\x16\n\x0e\x64\x61ta_set_bytes\x18\x07 \x01(\x04\x12\x18\n\x10\x63\x61lling_ae_title\x18\x08 \x01(\t\x12\x17\n\x0f\x63\x61lled_ae_title\x18\t \x01(\t\x12\x14\n\x0cpeer_address\x18\n \x01(\t\x12/\n\x0breceived_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x04tags\x18\x0c \x03(\x0b\x32#.mesh.v1.InstanceReceived.TagsEntry\x12\r\n\x05\x66lags\x18\r \x03(\t\x12\x0e\n\x06policy\x18\x0e \x01(\t\x12%\n\x07reasons\x18\x0f \x03(\x0b\x32\x14.mesh.v1.RouteReason\x12\x14\n\x0c\x64\x65stinations\x18\x10 \x03(\t\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"=\n\x0bRouteReason\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0f\n\x07matched\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xb8\x01\n\x0f\x44\x65liveryChanged\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x18\n\x10sop_instance_uid\x18\x02 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\r\x12\x14\n\x0c\x64imse_status\x18\x08 \x01(\r\"d\n\x11PullPolicyRequest\x12$\n\x04have\x18\x01 \x01(\x0b\x32\x16.mesh.v1.PolicyVersion\x12\x13\n\x0bhave_sha256\x18\x02 \x01(\x0c\x12\x14\n\x0cwait_seconds\x18\x03 \x01(\r\";\n\x12PullPolicyResponse\x12%\n\x06policy\x18\x01 \x01(\x0b\x32\x15.mesh.v1.PolicyBundle\"\xb3\x01\n\x0cPolicyStatus\x12&\n\x06\x61\x63tive\x18\x01 \x01(\x0b\x32\x16.mesh.v1.PolicyVersion\x12\x15\n\ractive_sha256\x18\x02 \x01(\x0c\x12\'\n\x07\x61ttempt\x18\x03 \x01(\x0b\x32\x16.mesh.v1.PolicyVersion\x12,\n\rattempt_state\x18\x04 \x01(\x0e\x32\x15.mesh.v1.AttemptState\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"M\n\x0fHealthCondition\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x10\n\x08severity\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t\"\xa6\x03\n\x13ReportStatusRequest\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x06\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12%\n\x06policy\x18\x04 \x01(\x0b\x32\x15.mesh.v1.PolicyStatus\x12,\n\nconditions\x18\x05 \x03(\x0b\x32\x18.mesh.v1.HealthCondition\x12\x16\n\x0einstances_held\x18\x06 \x01(\x04\x12\x1a\n\x12\x64\x65liveries_waiting\x18\x07 \x01(\x04\x12\x19\n\x11\x64\x65liveries_parked\x18\x08 \x01(\x04\x12\x1e\n\x16oldest_waiting_seconds\x18\t \x01(\x04\x12\x15\n\routbox_events\x18\n \x01(\x04\x12\x18\n\x10spool_free_bytes\x18\x0b \x01(\x04\x12\x19\n\x11spool_total_bytes\x18\x0c \x01(\x04\x12-\n\tnode_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64icom_endpoint\x18\x0e \x01(\t\"`\n\x14ReportStatusResponse\x12/\n\x0bserver_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63lone_suspected\x18\x02 \x01(\x08*\x80\x01\n\x0c\x41ttemptState\x12\x1d\n\x19\x41TTEMPT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41TTEMPT_STATE_APPLYING\x10\x01\x12\x19\n\x15\x41TTEMPT_STATE_APPLIED\x10\x02\x12\x1a\n\x16\x41TTEMPT_STATE_REJECTED\x10\x03\x32\xe2\x01\n\x08\x45\x64geSync\x12\x42\n\tPushBatch\x12\x19.mesh.v1.PushBatchRequest\x1a\x1a.mesh.v1.PushBatchResponse\x12\x45\n\nPullPolicy\x12\x1a.mesh.v1.PullPolicyRequest\x1a\x1b.mesh.v1.PullPolicyResponse\x12K\n\x0cReportStatus\x12\x1c.mesh.v1.ReportStatusRequest\x1a\x1d.mesh.v1.ReportStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12mesh/v1/sync.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14mesh/v1/common.proto\"\x15\n\x13PullCommandsRequest\":\n\x14PullCommandsResponse\x12\"\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x10.mesh.v1.Command\"\xb9\x01\n\x07\x43ommand\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x32\n\targuments\x18\x03 \x03(\x0b\x32\x1f.mesh.v1.Command.ArgumentsEntry\x12\x14\n\x0cseconds_left\x18\x04 \x01(\r\x12\x10\n\x08\x61sked_by\x18\x05 \x01(\t\x1a\x30\n\x0e\x41rgumentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"n\n\x14ReportCommandRequest\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.mesh.v1.CommandState\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0e\n\x06result\x18\x04 \x01(\x0c\"\x17\n\x15ReportCommandResponse\"h\n\x10PushBatchRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x1e\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x0e.mesh.v1.Event\x12\x0f\n\x07\x62oot_id\x18\x03 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\x04 \x01(\x04\")\n\x11PushBatchResponse\x12\x14\n\x0c\x61\x63k_sequence\x18\x01 \x01(\x04\"\xc0\x01\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x11instance_received\x18\n \x01(\x0b\x32\x19.mesh.v1.InstanceReceivedH\x00\x12\x34\n\x10\x64\x65livery_changed\x18\x0b \x01(\x0b\x32\x18.mesh.v1.DeliveryChangedH\x00\x42\x06\n\x04\x62ody\"\xfc\x03\n\x10InstanceReceived\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x15\n\rsop_class_uid\x18\x02 \x01(\t\x12\x18\n\x10sop_instance_uid\x18\x03 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x04 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x05 \x01(\t\x12\x1b\n\x13transfer_syntax_uid\x18\x06 \x01(\t\x12\x16\n\x0e\x64\x61ta_set_bytes\x18\x07 \x01(\x04\x12\x18\n\x10\x63\x61lling_ae_title\x18\x08 \x01(\t\x12\x17\n\x0f\x63\x61lled_ae_title\x18\t \x01(\t\x12\x14\n\x0cpeer_address\x18\n \x01(\t\x12/\n\x0breceived_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x04tags\x18\x0c \x03(\x0b\x32#.mesh.v1.InstanceReceived.TagsEntry\x12\r\n\x05\x66lags\x18\r \x03(\t\x12\x0e\n\x06policy\x18\x0e \x01(\t\x12%\n\x07reasons\x18\x0f \x03(\x0b\x32\x14.mesh.v1.RouteReason\x12\x14\n\x0c\x64\x65stinations\x18\x10 \x03(\t\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"=\n\x0bRouteReason\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0f\n\x07matched\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xb8\x01\n\x0f\x44\x65liveryChanged\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x18\n\x10sop_instance_uid\x18\x02 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\r\x12\x14\n\x0c\x64imse_status\x18\x08 \x01(\r\"d\n\x11PullPolicyRequest\x12$\n\x04have\x18\x01 \x01(\x0b\x32\x16.mesh.v1.PolicyVersion\x12\x13\n\x0bhave_sha256\x18\x02 \x01(\x0c\x12\x14\n\x0cwait_seconds\x18\x03 \x01(\r\";\n\x12PullPolicyResponse\x12%\n\x06policy\x18\x01 \x01(\x0b\x32\x15.mesh.v1.PolicyBundle\"\x89\x02\n\x0cPolicyStatus\x12&\n\x06\x61\x63tive\x18\x01 \x01(\x0b\x32\x16.mesh.v1.PolicyVersion\x12\x15\n\ractive_sha256\x18\x02 \x01(\x0c\x12\'\n\x07\x61ttempt\x18\x03 \x01(\x0b\x32\x16.mesh.v1.PolicyVersion\x12,\n\rattempt_state\x18\x04 \x01(\x0e\x32\x15.mesh.v1.AttemptState\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\r\n\x05stage\x18\x06 \x01(\t\x12\x0c\n\x04\x63ode\x18\x07 \x01(\t\x12\r\n\x05offer\x18\x08 \x01(\x06\x12(\n\x08override\x18\t \x01(\x0b\x32\x16.mesh.v1.LocalOverride\"v\n\rLocalOverride\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12-\n\tplaced_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66or_seconds\x18\x03 \x01(\r\x12\x11\n\tplaced_by\x18\x04 \x01(\t\"\xe5\x01\n\rPolicyFigures\x12\x0f\n\x07seconds\x18\x01 \x01(\x04\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x04\x12\x11\n\tdelivered\x18\x03 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x04\x12\x0e\n\x06parked\x18\x05 \x01(\x04\x12\x13\n\x0bquarantined\x18\x06 \x01(\x04\x12\x10\n\x08unrouted\x18\x07 \x01(\x04\x12\x0f\n\x07waiting\x18\x08 \x01(\x04\x12\x14\n\x0cwaiting_then\x18\t \x01(\x04\x12\x10\n\x08restarts\x18\n \x01(\x04\x12\x1e\n\x16probation_seconds_left\x18\x0b \x01(\r\"M\n\x0fHealthCondition\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x10\n\x08severity\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t\"\xaf\x04\n\x13ReportStatusRequest\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x06\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12%\n\x06policy\x18\x04 \x01(\x0b\x32\x15.mesh.v1.PolicyStatus\x12,\n\nconditions\x18\x05 \x03(\x0b\x32\x18.mesh.v1.HealthCondition\x12\x16\n\x0einstances_held\x18\x06 \x01(\x04\x12\x1a\n\x12\x64\x65liveries_waiting\x18\x07 \x01(\x04\x12\x19\n\x11\x64\x65liveries_parked\x18\x08 \x01(\x04\x12\x1e\n\x16oldest_waiting_seconds\x18\t \x01(\x04\x12\x15\n\routbox_events\x18\n \x01(\x04\x12\x18\n\x10spool_free_bytes\x18\x0b \x01(\x04\x12\x19\n\x11spool_total_bytes\x18\x0c \x01(\x04\x12-\n\tnode_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64icom_endpoint\x18\x0e \x01(\t\x12 \n\x07\x66igures\x18\x1e \x03(\x0b\x32\x0f.mesh.v1.Figure\x12\x1d\n\x15inflow_bytes_per_hour\x18\x1f \x01(\x04\x12\x16\n\x0eoutage_seconds\x18  \x01(\x04\x12.\n\x0epolicy_figures\x18! \x01(\x0b\x32\x16.mesh.v1.PolicyFigures\"\x81\x01\n\x06\x46igure\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x06labels\x18\x02 \x03(\x0b\x32\x1b.mesh.v1.Figure.LabelsEntry\x12\r\n\x05value\x18\x03 \x01(\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"z\n\x14ReportStatusResponse\x12/\n\x0bserver_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63lone_suspected\x18\x02 \x01(\x08\x12\x18\n\x10\x63ommands_waiting\x18\x03 \x01(\r*{\n\x0c\x43ommandState\x12\x1d\n\x19\x43OMMAND_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43OMMAND_STATE_ACCEPTED\x10\x01\x12\x16\n\x12\x43OMMAND_STATE_DONE\x10\x02\x12\x18\n\x14\x43OMMAND_STATE_FAILED\x10\x03*\x80\x01\n\x0c\x41ttemptState\x12\x1d\n\x19\x41TTEMPT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41TTEMPT_STATE_APPLYING\x10\x01\x12\x19\n\x15\x41TTEMPT_STATE_APPLIED\x10\x02\x12\x1a\n\x16\x41TTEMPT_STATE_REJECTED\x10\x03\x32\xff\x02\n\x08\x45\x64geSync\x12\x42\n\tPushBatch\x12\x19.mesh.v1.PushBatchRequest\x1a\x1a.mesh.v1.PushBatchResponse\x12\x45\n\nPullPolicy\x12\x1a.mesh.v1.PullPolicyRequest\x1a\x1b.mesh.v1.PullPolicyResponse\x12K\n\x0cReportStatus\x12\x1c.mesh.v1.ReportStatusRequest\x1a\x1d.mesh.v1.ReportStatusResponse\x12K\n\x0cPullCommands\x12\x1c.mesh.v1.PullCommandsRequest\x1a\x1d.mesh.v1.PullCommandsResponse\x12N\n\rReportCommand\x12\x1d.mesh.v1.ReportCommandRequest\x1a\x1e.mesh.v1.ReportCommandResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.sync_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_COMMAND_ARGUMENTSENTRY']._loaded_options = None
+  _globals['_COMMAND_ARGUMENTSENTRY']._serialized_options = b'8\001'
   _globals['_INSTANCERECEIVED_TAGSENTRY']._loaded_options = None
   _globals['_INSTANCERECEIVED_TAGSENTRY']._serialized_options = b'8\001'
-  _globals['_ATTEMPTSTATE']._serialized_start=2117
-  _globals['_ATTEMPTSTATE']._serialized_end=2245
-  _globals['_PUSHBATCHREQUEST']._serialized_start=86
-  _globals['_PUSHBATCHREQUEST']._serialized_end=168
-  _globals['_PUSHBATCHRESPONSE']._serialized_start=170
-  _globals['_PUSHBATCHRESPONSE']._serialized_end=211
-  _globals['_EVENT']._serialized_start=214
-  _globals['_EVENT']._serialized_end=406
-  _globals['_INSTANCERECEIVED']._serialized_start=409
-  _globals['_INSTANCERECEIVED']._serialized_end=917
-  _globals['_INSTANCERECEIVED_TAGSENTRY']._serialized_start=874
-  _globals['_INSTANCERECEIVED_TAGSENTRY']._serialized_end=917
-  _globals['_ROUTEREASON']._serialized_start=919
-  _globals['_ROUTEREASON']._serialized_end=980
-  _globals['_DELIVERYCHANGED']._serialized_start=983
-  _globals['_DELIVERYCHANGED']._serialized_end=1167
-  _globals['_PULLPOLICYREQUEST']._serialized_start=1169
-  _globals['_PULLPOLICYREQUEST']._serialized_end=1269
-  _globals['_PULLPOLICYRESPONSE']._serialized_start=1271
-  _globals['_PULLPOLICYRESPONSE']._serialized_end=1330
-  _globals['_POLICYSTATUS']._serialized_start=1333
-  _globals['_POLICYSTATUS']._serialized_end=1512
-  _globals['_HEALTHCONDITION']._serialized_start=1514
-  _globals['_HEALTHCONDITION']._serialized_end=1591
-  _globals['_REPORTSTATUSREQUEST']._serialized_start=1594
-  _globals['_REPORTSTATUSREQUEST']._serialized_end=2016
-  _globals['_REPORTSTATUSRESPONSE']._serialized_start=2018
-  _globals['_REPORTSTATUSRESPONSE']._serialized_end=2114
-  _globals['_EDGESYNC']._serialized_start=2248
-  _globals['_EDGESYNC']._serialized_end=2474
+  _globals['_FIGURE_LABELSENTRY']._loaded_options = None
+  _globals['_FIGURE_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_COMMANDSTATE']._serialized_start=3279
+  _globals['_COMMANDSTATE']._serialized_end=3402
+  _globals['_ATTEMPTSTATE']._serialized_start=3405
+  _globals['_ATTEMPTSTATE']._serialized_end=3533
+  _globals['_PULLCOMMANDSREQUEST']._serialized_start=86
+  _globals['_PULLCOMMANDSREQUEST']._serialized_end=107
+  _globals['_PULLCOMMANDSRESPONSE']._serialized_start=109
+  _globals['_PULLCOMMANDSRESPONSE']._serialized_end=167
+  _globals['_COMMAND']._serialized_start=170
+  _globals['_COMMAND']._serialized_end=355
+  _globals['_COMMAND_ARGUMENTSENTRY']._serialized_start=307
+  _globals['_COMMAND_ARGUMENTSENTRY']._serialized_end=355
+  _globals['_REPORTCOMMANDREQUEST']._serialized_start=357
+  _globals['_REPORTCOMMANDREQUEST']._serialized_end=467
+  _globals['_REPORTCOMMANDRESPONSE']._serialized_start=469
+  _globals['_REPORTCOMMANDRESPONSE']._serialized_end=492
+  _globals['_PUSHBATCHREQUEST']._serialized_start=494
+  _globals['_PUSHBATCHREQUEST']._serialized_end=598
+  _globals['_PUSHBATCHRESPONSE']._serialized_start=600
+  _globals['_PUSHBATCHRESPONSE']._serialized_end=641
+  _globals['_EVENT']._serialized_start=644
+  _globals['_EVENT']._serialized_end=836
+  _globals['_INSTANCERECEIVED']._serialized_start=839
+  _globals['_INSTANCERECEIVED']._serialized_end=1347
+  _globals['_INSTANCERECEIVED_TAGSENTRY']._serialized_start=1304
+  _globals['_INSTANCERECEIVED_TAGSENTRY']._serialized_end=1347
+  _globals['_ROUTEREASON']._serialized_start=1349
+  _globals['_ROUTEREASON']._serialized_end=1410
+  _globals['_DELIVERYCHANGED']._serialized_start=1413
+  _globals['_DELIVERYCHANGED']._serialized_end=1597
+  _globals['_PULLPOLICYREQUEST']._serialized_start=1599
+  _globals['_PULLPOLICYREQUEST']._serialized_end=1699
+  _globals['_PULLPOLICYRESPONSE']._serialized_start=1701
+  _globals['_PULLPOLICYRESPONSE']._serialized_end=1760
+  _globals['_POLICYSTATUS']._serialized_start=1763
+  _globals['_POLICYSTATUS']._serialized_end=2028
+  _globals['_LOCALOVERRIDE']._serialized_start=2030
+  _globals['_LOCALOVERRIDE']._serialized_end=2148
+  _globals['_POLICYFIGURES']._serialized_start=2151
+  _globals['_POLICYFIGURES']._serialized_end=2380
+  _globals['_HEALTHCONDITION']._serialized_start=2382
+  _globals['_HEALTHCONDITION']._serialized_end=2459
+  _globals['_REPORTSTATUSREQUEST']._serialized_start=2462
+  _globals['_REPORTSTATUSREQUEST']._serialized_end=3021
+  _globals['_FIGURE']._serialized_start=3024
+  _globals['_FIGURE']._serialized_end=3153
+  _globals['_FIGURE_LABELSENTRY']._serialized_start=3108
+  _globals['_FIGURE_LABELSENTRY']._serialized_end=3153
+  _globals['_REPORTSTATUSRESPONSE']._serialized_start=3155
+  _globals['_REPORTSTATUSRESPONSE']._serialized_end=3277
+  _globals['_EDGESYNC']._serialized_start=3536
+  _globals['_EDGESYNC']._serialized_end=3919
 # @@protoc_insertion_point(module_scope)

@@ -23,6 +23,25 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _CommandState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CommandStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CommandState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COMMAND_STATE_UNSPECIFIED: _CommandState.ValueType  # 0
+    COMMAND_STATE_ACCEPTED: _CommandState.ValueType  # 1
+    COMMAND_STATE_DONE: _CommandState.ValueType  # 2
+    COMMAND_STATE_FAILED: _CommandState.ValueType  # 3
+
+class CommandState(_CommandState, metaclass=_CommandStateEnumTypeWrapper): ...
+
+COMMAND_STATE_UNSPECIFIED: CommandState.ValueType  # 0
+COMMAND_STATE_ACCEPTED: CommandState.ValueType  # 1
+COMMAND_STATE_DONE: CommandState.ValueType  # 2
+COMMAND_STATE_FAILED: CommandState.ValueType  # 3
+Global___CommandState: _TypeAlias = CommandState  # noqa: Y015
+
 class _AttemptState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -43,16 +62,157 @@ ATTEMPT_STATE_REJECTED: AttemptState.ValueType  # 3
 Global___AttemptState: _TypeAlias = AttemptState  # noqa: Y015
 
 @_typing.final
+class PullCommandsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PullCommandsRequest: _TypeAlias = PullCommandsRequest  # noqa: Y015
+
+@_typing.final
+class PullCommandsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMANDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___Command]: ...
+    def __init__(
+        self,
+        *,
+        commands: _abc.Iterable[Global___Command] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands", b"commands"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PullCommandsResponse: _TypeAlias = PullCommandsResponse  # noqa: Y015
+
+@_typing.final
+class Command(_message.Message):
+    """Something that a person at the centre asks of one node. It is done once, and not after its time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ArgumentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    SECONDS_LEFT_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    command_id: _builtins.str
+    """32 hex digits"""
+    kind: _builtins.str
+    """a word that the node knows, or that it reports as failed"""
+    seconds_left: _builtins.int
+    """by the centre's clock: two clocks are never compared"""
+    asked_by: _builtins.str
+    """for the node's own audit"""
+    @_builtins.property
+    def arguments(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        command_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        arguments: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        seconds_left: _builtins.int = ...,
+        asked_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "asked_by", b"asked_by", "command_id", b"command_id", "kind", b"kind", "seconds_left", b"seconds_left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Command: _TypeAlias = Command  # noqa: Y015
+
+@_typing.final
+class ReportCommandRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    command_id: _builtins.str
+    state: Global___CommandState.ValueType
+    text: _builtins.str
+    """one plain sentence, no patient data"""
+    result: _builtins.bytes
+    """JSON, at most 512 KiB; empty when the sentence says it all"""
+    def __init__(
+        self,
+        *,
+        command_id: _builtins.str = ...,
+        state: Global___CommandState.ValueType = ...,
+        text: _builtins.str = ...,
+        result: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "result", b"result", "state", b"state", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportCommandRequest: _TypeAlias = ReportCommandRequest  # noqa: Y015
+
+@_typing.final
+class ReportCommandResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportCommandResponse: _TypeAlias = ReportCommandResponse  # noqa: Y015
+
+@_typing.final
 class PushBatchRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EPOCH_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     BOOT_ID_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """random; a new one when the buffer database was recreated or restored"""
     boot_id: _builtins.str
     """random for each process start: two live ones under one identity are clones"""
+    acknowledged: _builtins.int
+    """what the centre acknowledged last under this epoch, as the node knows it"""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """ascending sequence, no gaps inside a batch are required"""
@@ -63,10 +223,11 @@ class PushBatchRequest(_message.Message):
         epoch: _builtins.int = ...,
         events: _abc.Iterable[Global___Event] | None = ...,
         boot_id: _builtins.str = ...,
+        acknowledged: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "epoch", b"epoch", "events", b"events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "boot_id", b"boot_id", "epoch", b"epoch", "events", b"events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -78,7 +239,7 @@ class PushBatchResponse(_message.Message):
 
     ACK_SEQUENCE_FIELD_NUMBER: _builtins.int
     ack_sequence: _builtins.int
-    """every event up to here is committed centrally for this node and epoch"""
+    """every event up to here is committed centrally for this node and epoch;"""
     def __init__(
         self,
         *,
@@ -268,7 +429,7 @@ class DeliveryChanged(_message.Message):
     study_instance_uid: _builtins.str
     destination: _builtins.str
     state: _builtins.str
-    """gathering | due | sending | retry_wait | held | delivered | parked | quarantined | discarded | superseded"""
+    """gathering | due | sending | verifying | retry_wait | held | delivered | parked | quarantined | discarded | superseded"""
     reason: _builtins.str
     """plain words, no patient data"""
     attempts: _builtins.int
@@ -354,14 +515,30 @@ class PolicyStatus(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     ATTEMPT_STATE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    OFFER_FIELD_NUMBER: _builtins.int
+    OVERRIDE_FIELD_NUMBER: _builtins.int
     active_sha256: _builtins.bytes
     attempt_state: Global___AttemptState.ValueType
     error: _builtins.str
     """why it was rejected, with line and column"""
+    stage: _builtins.str
+    """The same more finely; an old node leaves all of it empty. On probation the attempt is APPLYING, rolled back REJECTED.
+    verified | dry_run | on_probation | committed | rejected | rolled_back
+    """
+    code: _builtins.str
+    """why it was rejected or rolled back, one of a few words"""
+    offer: _builtins.int
+    """the bundle's `offer` that the attempt came with"""
     @_builtins.property
     def active(self) -> _common_pb2.PolicyVersion: ...
     @_builtins.property
     def attempt(self) -> _common_pb2.PolicyVersion: ...
+    @_builtins.property
+    def override(self) -> Global___LocalOverride:
+        """a person at the site made something else run; absent: nobody did"""
+
     def __init__(
         self,
         *,
@@ -370,14 +547,115 @@ class PolicyStatus(_message.Message):
         attempt: _common_pb2.PolicyVersion | None = ...,
         attempt_state: Global___AttemptState.ValueType = ...,
         error: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        code: _builtins.str = ...,
+        offer: _builtins.int = ...,
+        override: Global___LocalOverride | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "attempt", b"attempt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "attempt", b"attempt", "override", b"override"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "active_sha256", b"active_sha256", "attempt", b"attempt", "attempt_state", b"attempt_state", "error", b"error"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "active_sha256", b"active_sha256", "attempt", b"attempt", "attempt_state", b"attempt_state", "code", b"code", "error", b"error", "offer", b"offer", "override", b"override", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PolicyStatus: _TypeAlias = PolicyStatus  # noqa: Y015
+
+@_typing.final
+class LocalOverride(_message.Message):
+    """A policy that a person at the site lets run instead of the centre's, until it expires."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: _builtins.int
+    PLACED_AT_FIELD_NUMBER: _builtins.int
+    FOR_SECONDS_FIELD_NUMBER: _builtins.int
+    PLACED_BY_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.bytes
+    for_seconds: _builtins.int
+    """how long in all: two clocks are never compared"""
+    placed_by: _builtins.str
+    """the account on that machine"""
+    @_builtins.property
+    def placed_at(self) -> _timestamp_pb2.Timestamp:
+        """the node's clock"""
+
+    def __init__(
+        self,
+        *,
+        sha256: _builtins.bytes = ...,
+        placed_at: _timestamp_pb2.Timestamp | None = ...,
+        for_seconds: _builtins.int = ...,
+        placed_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["placed_at", b"placed_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["for_seconds", b"for_seconds", "placed_at", b"placed_at", "placed_by", b"placed_by", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocalOverride: _TypeAlias = LocalOverride  # noqa: Y015
+
+@_typing.final
+class PolicyFigures(_message.Message):
+    """What happened since the active policy was activated, for who decides whether a roll-out goes on. Only numbers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECONDS_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    DELIVERED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    PARKED_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
+    UNROUTED_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    WAITING_THEN_FIELD_NUMBER: _builtins.int
+    RESTARTS_FIELD_NUMBER: _builtins.int
+    PROBATION_SECONDS_LEFT_FIELD_NUMBER: _builtins.int
+    seconds: _builtins.int
+    """since it was activated"""
+    accepted: _builtins.int
+    """instances taken into custody"""
+    delivered: _builtins.int
+    """tries that ended well"""
+    failed: _builtins.int
+    """tries that will be repeated"""
+    parked: _builtins.int
+    """refused for good"""
+    quarantined: _builtins.int
+    """objects that cannot be sent as they are, transforms that failed among them"""
+    unrouted: _builtins.int
+    """instances that no route took, more than when it was activated"""
+    waiting: _builtins.int
+    """depth of the queue now"""
+    waiting_then: _builtins.int
+    """depth of the queue when it was activated"""
+    restarts: _builtins.int
+    """of this node's processes, core's own among them"""
+    probation_seconds_left: _builtins.int
+    """0: not on probation"""
+    def __init__(
+        self,
+        *,
+        seconds: _builtins.int = ...,
+        accepted: _builtins.int = ...,
+        delivered: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        parked: _builtins.int = ...,
+        quarantined: _builtins.int = ...,
+        unrouted: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+        waiting_then: _builtins.int = ...,
+        restarts: _builtins.int = ...,
+        probation_seconds_left: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "delivered", b"delivered", "failed", b"failed", "parked", b"parked", "probation_seconds_left", b"probation_seconds_left", "quarantined", b"quarantined", "restarts", b"restarts", "seconds", b"seconds", "unrouted", b"unrouted", "waiting", b"waiting", "waiting_then", b"waiting_then"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyFigures: _TypeAlias = PolicyFigures  # noqa: Y015
 
 @_typing.final
 class HealthCondition(_message.Message):
@@ -428,6 +706,10 @@ class ReportStatusRequest(_message.Message):
     SPOOL_TOTAL_BYTES_FIELD_NUMBER: _builtins.int
     NODE_TIME_FIELD_NUMBER: _builtins.int
     DICOM_ENDPOINT_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
+    INFLOW_BYTES_PER_HOUR_FIELD_NUMBER: _builtins.int
+    OUTAGE_SECONDS_FIELD_NUMBER: _builtins.int
+    POLICY_FIGURES_FIELD_NUMBER: _builtins.int
     boot_id: _builtins.str
     epoch: _builtins.int
     software_version: _builtins.str
@@ -439,12 +721,24 @@ class ReportStatusRequest(_message.Message):
     spool_free_bytes: _builtins.int
     spool_total_bytes: _builtins.int
     dicom_endpoint: _builtins.str
+    inflow_bytes_per_hour: _builtins.int
+    """over the last hour, or as long as the node runs; 0: not known yet"""
+    outage_seconds: _builtins.int
+    """how long the free room lasts at that inflow when nothing leaves; 0: not known"""
     @_builtins.property
     def policy(self) -> Global___PolicyStatus: ...
     @_builtins.property
     def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___HealthCondition]: ...
     @_builtins.property
     def node_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def figures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Figure]:
+        """the node's own metrics, as they stand"""
+
+    @_builtins.property
+    def policy_figures(self) -> Global___PolicyFigures:
+        """under the active policy; absent: an old node, or no policy of the centre"""
+
     def __init__(
         self,
         *,
@@ -462,14 +756,67 @@ class ReportStatusRequest(_message.Message):
         spool_total_bytes: _builtins.int = ...,
         node_time: _timestamp_pb2.Timestamp | None = ...,
         dicom_endpoint: _builtins.str = ...,
+        figures: _abc.Iterable[Global___Figure] | None = ...,
+        inflow_bytes_per_hour: _builtins.int = ...,
+        outage_seconds: _builtins.int = ...,
+        policy_figures: Global___PolicyFigures | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["node_time", b"node_time", "policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["node_time", b"node_time", "policy", b"policy", "policy_figures", b"policy_figures"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "conditions", b"conditions", "deliveries_parked", b"deliveries_parked", "deliveries_waiting", b"deliveries_waiting", "dicom_endpoint", b"dicom_endpoint", "epoch", b"epoch", "instances_held", b"instances_held", "node_time", b"node_time", "oldest_waiting_seconds", b"oldest_waiting_seconds", "outbox_events", b"outbox_events", "policy", b"policy", "software_version", b"software_version", "spool_free_bytes", b"spool_free_bytes", "spool_total_bytes", b"spool_total_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "conditions", b"conditions", "deliveries_parked", b"deliveries_parked", "deliveries_waiting", b"deliveries_waiting", "dicom_endpoint", b"dicom_endpoint", "epoch", b"epoch", "figures", b"figures", "inflow_bytes_per_hour", b"inflow_bytes_per_hour", "instances_held", b"instances_held", "node_time", b"node_time", "oldest_waiting_seconds", b"oldest_waiting_seconds", "outage_seconds", b"outage_seconds", "outbox_events", b"outbox_events", "policy", b"policy", "policy_figures", b"policy_figures", "software_version", b"software_version", "spool_free_bytes", b"spool_free_bytes", "spool_total_bytes", b"spool_total_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportStatusRequest: _TypeAlias = ReportStatusRequest  # noqa: Y015
+
+@_typing.final
+class Figure(_message.Message):
+    """One sample of a metric. No patient data; labels are bounded by configuration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """skerry_edge_..."""
+    value: _builtins.float
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Figure: _TypeAlias = Figure  # noqa: Y015
 
 @_typing.final
 class ReportStatusResponse(_message.Message):
@@ -477,8 +824,11 @@ class ReportStatusResponse(_message.Message):
 
     SERVER_TIME_FIELD_NUMBER: _builtins.int
     CLONE_SUSPECTED_FIELD_NUMBER: _builtins.int
+    COMMANDS_WAITING_FIELD_NUMBER: _builtins.int
     clone_suspected: _builtins.bool
     """two live processes speak with this identity"""
+    commands_waiting: _builtins.int
+    """pull them"""
     @_builtins.property
     def server_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -486,10 +836,11 @@ class ReportStatusResponse(_message.Message):
         *,
         server_time: _timestamp_pb2.Timestamp | None = ...,
         clone_suspected: _builtins.bool = ...,
+        commands_waiting: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["server_time", b"server_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clone_suspected", b"clone_suspected", "server_time", b"server_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clone_suspected", b"clone_suspected", "commands_waiting", b"commands_waiting", "server_time", b"server_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

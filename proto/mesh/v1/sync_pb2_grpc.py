@@ -49,6 +49,16 @@ class EdgeSyncStub:
                 request_serializer=mesh_dot_v1_dot_sync__pb2.ReportStatusRequest.SerializeToString,
                 response_deserializer=mesh_dot_v1_dot_sync__pb2.ReportStatusResponse.FromString,
                 _registered_method=True)
+        self.PullCommands = channel.unary_unary(
+                '/mesh.v1.EdgeSync/PullCommands',
+                request_serializer=mesh_dot_v1_dot_sync__pb2.PullCommandsRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_sync__pb2.PullCommandsResponse.FromString,
+                _registered_method=True)
+        self.ReportCommand = channel.unary_unary(
+                '/mesh.v1.EdgeSync/ReportCommand',
+                request_serializer=mesh_dot_v1_dot_sync__pb2.ReportCommandRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_sync__pb2.ReportCommandResponse.FromString,
+                _registered_method=True)
 
 
 class EdgeSyncServicer:
@@ -75,6 +85,20 @@ class EdgeSyncServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PullCommands(self, request, context):
+        """What people at the centre ask of this node, the oldest first. The same ones come again until they were reported.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportCommand(self, request, context):
+        """How a command went. Idempotent by command and state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EdgeSyncServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +116,16 @@ def add_EdgeSyncServicer_to_server(servicer, server):
                     servicer.ReportStatus,
                     request_deserializer=mesh_dot_v1_dot_sync__pb2.ReportStatusRequest.FromString,
                     response_serializer=mesh_dot_v1_dot_sync__pb2.ReportStatusResponse.SerializeToString,
+            ),
+            'PullCommands': grpc.unary_unary_rpc_method_handler(
+                    servicer.PullCommands,
+                    request_deserializer=mesh_dot_v1_dot_sync__pb2.PullCommandsRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_sync__pb2.PullCommandsResponse.SerializeToString,
+            ),
+            'ReportCommand': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportCommand,
+                    request_deserializer=mesh_dot_v1_dot_sync__pb2.ReportCommandRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_sync__pb2.ReportCommandResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +209,60 @@ class EdgeSync:
             '/mesh.v1.EdgeSync/ReportStatus',
             mesh_dot_v1_dot_sync__pb2.ReportStatusRequest.SerializeToString,
             mesh_dot_v1_dot_sync__pb2.ReportStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PullCommands(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.EdgeSync/PullCommands',
+            mesh_dot_v1_dot_sync__pb2.PullCommandsRequest.SerializeToString,
+            mesh_dot_v1_dot_sync__pb2.PullCommandsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportCommand(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.EdgeSync/ReportCommand',
+            mesh_dot_v1_dot_sync__pb2.ReportCommandRequest.SerializeToString,
+            mesh_dot_v1_dot_sync__pb2.ReportCommandResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class EdgeSyncStub:
     """The site's policy, when it differs from what the node has; else waits up to `wait_seconds` and answers without one."""
     ReportStatus: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ReportStatusRequest, _sync_pb2.ReportStatusResponse]
     """What the node runs and how it is. Sent at start, on change and every minute."""
+    PullCommands: _grpc.UnaryUnaryMultiCallable[_sync_pb2.PullCommandsRequest, _sync_pb2.PullCommandsResponse]
+    """What people at the centre ask of this node, the oldest first. The same ones come again until they were reported."""
+    ReportCommand: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ReportCommandRequest, _sync_pb2.ReportCommandResponse]
+    """How a command went. Idempotent by command and state."""
 
 @_typing.type_check_only
 class EdgeSyncAsyncStub(EdgeSyncStub):
@@ -49,6 +53,10 @@ class EdgeSyncAsyncStub(EdgeSyncStub):
     """The site's policy, when it differs from what the node has; else waits up to `wait_seconds` and answers without one."""
     ReportStatus: _aio.UnaryUnaryMultiCallable[_sync_pb2.ReportStatusRequest, _sync_pb2.ReportStatusResponse]  # type: ignore[assignment]
     """What the node runs and how it is. Sent at start, on change and every minute."""
+    PullCommands: _aio.UnaryUnaryMultiCallable[_sync_pb2.PullCommandsRequest, _sync_pb2.PullCommandsResponse]  # type: ignore[assignment]
+    """What people at the centre ask of this node, the oldest first. The same ones come again until they were reported."""
+    ReportCommand: _aio.UnaryUnaryMultiCallable[_sync_pb2.ReportCommandRequest, _sync_pb2.ReportCommandResponse]  # type: ignore[assignment]
+    """How a command went. Idempotent by command and state."""
 
 class EdgeSyncServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -74,5 +82,21 @@ class EdgeSyncServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sync_pb2.ReportStatusResponse, _abc.Awaitable[_sync_pb2.ReportStatusResponse]]:
         """What the node runs and how it is. Sent at start, on change and every minute."""
+
+    @_abc_1.abstractmethod
+    def PullCommands(
+        self,
+        request: _sync_pb2.PullCommandsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.PullCommandsResponse, _abc.Awaitable[_sync_pb2.PullCommandsResponse]]:
+        """What people at the centre ask of this node, the oldest first. The same ones come again until they were reported."""
+
+    @_abc_1.abstractmethod
+    def ReportCommand(
+        self,
+        request: _sync_pb2.ReportCommandRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.ReportCommandResponse, _abc.Awaitable[_sync_pb2.ReportCommandResponse]]:
+        """How a command went. Idempotent by command and state."""
 
 def add_EdgeSyncServicer_to_server(servicer: EdgeSyncServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

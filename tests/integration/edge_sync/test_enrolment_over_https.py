@@ -9,15 +9,19 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from edge.errors import EnrolmentError
-from edge.sync.enrol import enrol
+from edge.sync.enrol import Waiting, enrol
 from edge.sync.identity import key_matches, load_identity
 from edge.sync.policy_store import PolicyStore
+from edge.sync.wanted_key import FOLDER
 from tests.certificates import Issued, MeshAuthority
 from tests.signed_policies import bundle
 
@@ -38,6 +42,8 @@ class Door(ThreadingHTTPServer):
         self.problem: dict[str, object] | None = None
         self.status = 200
         self.answer_key_of: bytes | None = None
+        self.before: list[str] = []
+        """What comes before the answer: `waits`, `busy`, `lost` (done, and nobody hears of it), or a code."""
         self.clock = timedelta()
         self.policy = b""
         issued = certificate or mesh.server()
@@ -80,6 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(self.server.status, json.dumps(self.server.problem).encode())
             return
         csr = base64.b64decode(json.loads(body)["csrPem"])
+        if self.server.before:
+            self._before(self.server.before.pop(0), csr)
+            return
         mesh = self.server.mesh
         certificate = self.server.answer_key_of or mesh.sign_request(csr)
         answer = {
@@ -94,6 +103,20 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.policy:
             answer["policy"] = json.loads(self.server.policy)
         self._answer(self.server.status, json.dumps(answer).encode())
+
+    def _before(self, what: str, csr: bytes) -> None:
+        if what == "waits":
+            key = x509.load_pem_x509_csr(csr).public_key()
+            der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            until = "2030-01-01T00:00:00Z"
+            answer = {"requestId": "r1", "keyFingerprint": sha256(der).hexdigest(), "expiresAt": until}
+            self._answer(202, json.dumps(answer | {"retrySeconds": 5}).encode())
+        elif what == "busy":
+            self._answer(503, b"{}")
+        elif what == "lost":
+            self.close_connection = True
+        else:
+            self._answer(403, json.dumps({"code": what, "detail": "in its own words"}).encode())
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -245,3 +268,56 @@ def test_nobody_answers(box: Path) -> None:
 def test_a_certificate_for_another_key_is_not_kept(door: Door, box: Path) -> None:
     door.answer_key_of = MESH.client().certificate_pem
     assert refused(box, door.token()).code == "REFUSED"
+
+
+def _keys(door: Door) -> list[bytes]:
+    """The public keys that asked, in their order."""
+    requests = [x509.load_pem_x509_csr(base64.b64decode(json.loads(body)["csrPem"])) for body in door.bodies]
+    return [one.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for one in requests]
+
+
+def test_a_lost_answer_is_asked_for_again_with_the_same_key(door: Door, box: Path) -> None:
+    door.before = ["lost"]
+    assert refused(box, door.token()).code == "UNREACHABLE"
+    assert (box / FOLDER / "key.pem").stat().st_mode & 0o077 == 0
+    enrol(box, door.token(), "ct-room")
+    first, second = _keys(door)
+    assert first == second
+    assert not (box / FOLDER).exists()
+
+
+def test_another_token_asks_with_another_key_and_a_damaged_key_is_made_anew(door: Door, box: Path) -> None:
+    door.before = ["lost", "lost"]
+    refused(box, door.token())
+    refused(box, door.token().replace(SECRET, SECRET[::-1]))
+    (box / FOLDER / "key.pem").write_bytes(b"no key")
+    enrol(box, door.token().replace(SECRET, SECRET[::-1]), "ct-room")
+    assert len(set(_keys(door))) == 3
+
+
+def test_a_box_that_needs_approval_waits_over_bad_roads_and_restarts_until_it_is_a_node(door: Door, box: Path) -> None:
+    door.before = ["waits"]
+    error = refused(box, door.token())
+    assert error.code == "WAITS_FOR_APPROVAL"
+    assert "node approve r1" in error.hint
+    door.before = ["waits", "busy", "lost", "waits"]
+    seen: list[Waiting] = []
+    identity = enrol(box, door.token(), "ct-room", wait=seen.append)
+    assert load_identity(box) == identity
+    assert len(set(_keys(door))) == 1
+    assert len(seen) == 4
+    shown = sha256(_keys(door)[0]).hexdigest()[:20]
+    assert {one.fingerprint.replace("-", "") for one in seen} == {shown}
+    assert seen[0].expires_at == datetime(2030, 1, 1, tzinfo=UTC)
+    assert shown[:4] in str(error)
+
+
+@pytest.mark.parametrize("code", ["ENROLMENT_REJECTED", "ENROLMENT_EXPIRED"])
+def test_a_box_that_was_sent_away_hears_so_and_begins_anew_with_another_key(door: Door, box: Path, code: str) -> None:
+    door.before = ["waits", code]
+    with pytest.raises(EnrolmentError) as caught:
+        enrol(box, door.token(), "ct-room", wait=lambda _: None)
+    assert caught.value.code == code
+    assert "in its own words" in str(caught.value)
+    assert caught.value.hint
+    assert not (box / FOLDER).exists()

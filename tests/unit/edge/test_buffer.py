@@ -119,13 +119,47 @@ def test_acknowledged_events_go_and_their_numbers_are_never_used_again(buffer: B
     assert later.sequence > event.sequence
 
 
+def test_what_a_restored_centre_lost_waits_again_with_the_present_state_of_each_delivery(buffer: Buffer) -> None:
+    buffer.admit([routed(take(buffer, "1.1"), "pacs"), routed(take(buffer, "1.2"), "pacs")])
+    first, second = (event.body["instance_id"] for event in buffer.read_outbox(10))
+    for claimed in buffer.claim("pacs", 10):
+        buffer.settle(claimed.delivery_id, DeliveryEvent.ACCEPTED)
+    last = buffer.read_outbox(10)[-1].sequence
+    buffer.acknowledge(last)
+    assert (buffer.read_outbox(10), buffer.counts().outbox_events, buffer.told()) == ([], 0, last)
+    buffer.tell_again(1)
+    waits = [(event.sequence, event.kind, event.body["instance_id"]) for event in buffer.read_outbox(10)]
+    assert waits == [
+        (2, "instance_received", second),
+        (last + 1, "delivery_changed", first),
+        (last + 2, "delivery_changed", second),
+    ]
+    assert {event.body.get("state") for event in buffer.read_outbox(10)} == {None, "delivered"}
+    assert (buffer.told(), buffer.counts().outbox_events) == (1, 3)
+    buffer.new_epoch()
+    assert buffer.told() == 0, "under another epoch it never acknowledged anything"
+
+
+def test_what_was_told_is_forgotten_after_a_week_and_what_waits_never(
+    buffer: Buffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer.admit([routed(take(buffer, "1.1"), "pacs"), routed(take(buffer, "1.2"), "pacs")])
+    buffer.acknowledge(1)
+    monkeypatch.setattr(store, "KEPT", timedelta(days=-1))
+    buffer.prune()
+    buffer.tell_again(0)
+    told = [event.kind for event in buffer.read_outbox(10)]
+    assert told.count("instance_received") == 1
+    assert told.count("delivery_changed") == 2
+
+
 def test_an_event_set_aside_blocks_no_other_and_is_kept(buffer: Buffer) -> None:
     buffer.admit([routed(take(buffer, "1.1"), "pacs"), routed(take(buffer, "1.2"), "pacs")])
     poison, good = buffer.read_outbox(10)
     buffer.set_aside(poison.sequence, "the centre cannot read it")
     assert [one.sequence for one in buffer.read_outbox(10)] == [good.sequence]
     buffer.acknowledge(good.sequence)
-    assert buffer.set_aside_count() == 1
+    assert buffer.telling.set_aside_count() == 1
 
 
 def test_events_that_a_person_releases_are_told_again_under_new_numbers(buffer: Buffer, tmp_path: Path) -> None:

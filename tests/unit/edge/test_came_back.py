@@ -15,6 +15,7 @@ from edge.buffer.database import open_writer
 from edge.buffer.hand import Choice, Hand
 from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
+from edge.buffer.transitions import Transition
 from edge.buffer.view import BufferView, Record
 from edge.model import AssociationFacts, DicomDestination, DicomWebDestination, FolderDestination, RoutedInstance, Wait
 from edge.policy.origins import Origins
@@ -88,6 +89,17 @@ def test_what_comes_back_is_kept_and_sent_to_nobody_who_has_it(
     assert site.buffer.spool.contains(site.newest()["instance_id"])
     assert {event.body.get("state") for event in site.buffer.read_outbox(100)} == {None, "delivered"}
     assert site.buffer.release_delivered(timedelta(0)) >= 1  # it leaves as any other
+
+
+def test_what_comes_back_before_its_destination_was_asked_whether_it_holds_it_is_known(site: Site) -> None:
+    site.arrive(SCANNER)
+    (held,) = site.buffer.claim("pacs", 10)
+    sent = Transition(delivery_id=held.delivery_id, event=DeliveryEvent.UNPROVEN, sent_as=("1.2.3", "1.2.4", UID))
+    site.buffer.settle_soon(sent).result()
+    site.arrive(PACS)
+    assert site.states() == {}  # the same as what is still on its way
+    site.arrive(PACS, b"mended" * 100)
+    assert CAME_BACK_CHANGED in site.newest()["flags"]
 
 
 def test_what_comes_back_is_still_sent_to_who_does_not_have_it(site: Site) -> None:

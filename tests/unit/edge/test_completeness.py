@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.buffer.completeness import MOST_QUIET_AT_ONCE, Gathering, image_came, time_passed
+from edge.buffer.completeness import MOST_QUIET_AT_ONCE, Gathering, time_passed
 
 SECOND = timedelta(seconds=1)
 seconds = st.integers(0, 30).map(lambda count: count * SECOND)
@@ -18,6 +18,11 @@ groups = st.builds(
     st.integers(1, 60),
     st.integers(0, 300),
 )
+
+
+def image_came(group: Gathering) -> Gathering:
+    """Its quiet begins anew; its cap does not (`join_gathering`)."""
+    return replace(group, quiet_for=timedelta())
 
 
 def after(group: Gathering, happened: list[object]) -> Gathering:

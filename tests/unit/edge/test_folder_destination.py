@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +16,6 @@ from edge.forward.base import Accepted, DestinationDown, Outcome, TryLater
 from edge.forward.folder import FolderForwarder
 from edge.model import ClaimedDelivery, FolderDestination
 from tests.edge_samples import data_set, routed, take
-
-
-@pytest.fixture
-def buffer(tmp_path: Path) -> Iterator[Buffer]:
-    opened = Buffer(tmp_path / "node")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -184,7 +184,7 @@ def test_letting_go_is_one_statement_that_reads_no_other_delivery(tmp_path: Path
     assert becomes == target(DeliveryEvent.GATHERED)
     assert set(of) == set(sources(DeliveryEvent.GATHERED))
     connection = apsw.Connection(str(tmp_path / "edge.db"))
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", {"now": 1, "id": 1})]
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", {"now": 1, "id": 1, "reason": ""})]
     assert any("delivery_gathering" in step for step in plan), plan
     connection.close()
 

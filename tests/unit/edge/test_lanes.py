@@ -5,18 +5,23 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from edge import metrics
+from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
+from edge.buffer.transitions import Transition
 from edge.forward.lanes import Lanes
 from edge.health import HealthBoard
 from edge.model import DicomDestination
 from edge.settings import EdgeSettings
+from tests.byte_sink import ByteSink
 from tests.edge_samples import routed, take
 
 NAMES = [f"P{n}" for n in range(4)]
@@ -108,3 +113,55 @@ def test_a_destination_that_is_gone_has_no_condition_and_no_gauge(
     assert health.current() == ()
     assert metrics.REGISTRY.get_sample_value("skerry_edge_destination_up", {"destination": "gone"}) is None
     lanes.stop()
+
+
+def test_a_destination_that_is_asked_no_longer_has_what_it_acknowledged_even_what_an_older_lane_tells_late(
+    buffer: Buffer, tmp_path: Path
+) -> None:
+    settings = EdgeSettings(data_dir=tmp_path, verify_after_seconds=3600)
+    lanes = Lanes(settings, buffer, HealthBoard())
+    try:
+        with ByteSink() as sink:
+            asked = DicomDestination(name="pacs", host="127.0.0.1", port=sink.port, ae_title="SINK", verify="find")
+            buffer.admit([routed(take(buffer), "pacs")])
+            lanes.match([asked])
+            _wait(lambda: _states(buffer) == {"verifying": 1})
+            lanes.match([replace(asked, verify="none")])
+            _wait(lambda: _states(buffer) == {"delivered": 1})
+            lanes.match([])
+            buffer.admit([routed(take(buffer, "1.2.3.5"), "pacs")])
+            (late,) = buffer.claim("pacs", 1)
+            lanes.match([replace(asked, verify="none")])
+            change = Transition(
+                delivery_id=late.delivery_id,
+                event=DeliveryEvent.UNPROVEN,
+                not_before=datetime.now(UTC) + timedelta(seconds=0.1),
+                sent_as=("1.2", "1.3", "1.2.3.5"),
+            )
+            buffer.settle_soon(change).result()
+            _wait(lambda: _states(buffer) == {"delivered": 2})
+    finally:
+        lanes.stop()
+
+
+def test_a_destination_that_is_never_asked_costs_no_thread(buffer: Buffer, hung: list[DicomDestination]) -> None:
+    lanes = Lanes(EdgeSettings(data_dir=Path("unused")), buffer, HealthBoard(), grace_seconds=0.3)
+    lanes.match(hung)
+    try:
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("verify-")]
+    finally:
+        lanes.stop()
+
+
+def _states(buffer: Buffer) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for (state, _priority), count in buffer.tally().items():
+        found[state] = found.get(state, 0) + count
+    return {state: count for state, count in found.items() if count}
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -13,13 +11,6 @@ from edge.buffer.states import DeliveryEvent
 from edge.buffer.store import Buffer
 from edge.model import ClaimedDelivery
 from tests.edge_samples import routed, take
-
-
-@pytest.fixture
-def buffer(tmp_path: Path) -> Iterator[Buffer]:
-    opened = Buffer(tmp_path)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edge.buffer.hand import Choice, Hand
+from edge.buffer.proofs import Proofs
 from edge.buffer.states import TRANSITIONS, UNFINISHED, DeliveryEvent, DeliveryState
 from edge.buffer.store import Buffer
+from edge.buffer.transitions import Transition
 from edge.errors import IllegalTransition, UnknownInstance
 from edge.model import ClaimedDelivery, Priority, Wait
 from tests.edge_samples import data_set, routed, take
@@ -25,11 +27,13 @@ from tests.standings import check_standings
 PLACES = ("pacs", "archive")
 ENDS = (
     DeliveryEvent.ACCEPTED,
+    DeliveryEvent.UNPROVEN,
     DeliveryEvent.FAILED_TRANSIENTLY,
     DeliveryEvent.REFUSED,
     DeliveryEvent.UNFIT,
     DeliveryEvent.GIVEN_BACK,
 )
+ANSWERS = (DeliveryEvent.VERIFIED, DeliveryEvent.MISSING, DeliveryEvent.NEVER_FOUND)
 WAIT = Wait(route="ct", scope="study", quiet=timedelta(seconds=3), at_most=timedelta(seconds=9))
 ACTIONS = ("release", "hold", "discard", "reroute")
 States = dict[int, DeliveryState]
@@ -58,6 +62,8 @@ class Queue(RuleBasedStateMachine):
             while claimed := self.buffer.claim(place, 7):
                 for one in claimed:
                     self.buffer.settle(one.delivery_id, DeliveryEvent.ACCEPTED)
+            for unproven in Proofs(self.buffer, place).due(100):
+                self.buffer.settle(unproven.delivery_id, DeliveryEvent.VERIFIED)
         ended = self._states()
         assert set(ended.values()) <= frozenset(DeliveryState) - UNFINISHED
         assert len(ended) == self.admitted
@@ -115,8 +121,26 @@ class Queue(RuleBasedStateMachine):
         number = data.draw(st.integers(0, len(self.held) - 1))
         one = self.held[number] if again else self.held.pop(number)
         when = datetime.now(UTC) + (timedelta(seconds=-1) if soon else timedelta(hours=1))
+        change = Transition(
+            delivery_id=one.delivery_id,
+            event=event,
+            reason="as the test says",
+            not_before=when if event is DeliveryEvent.FAILED_TRANSIENTLY else None,
+            sent_as=("1.2", "1.2.3", one.sealed.sop_instance_uid),
+        )
         with suppress(IllegalTransition):
-            self.buffer.settle(one.delivery_id, event, reason="as the test says", not_before=when)
+            self.buffer.settle_soon(change).result()
+        self._follow({event, DeliveryEvent.REPLACED})
+
+    @rule(place=st.sampled_from(PLACES), event=st.sampled_from(ANSWERS), many=st.integers(1, 3), again=st.booleans())
+    def answer(self, place: str, event: DeliveryEvent, many: int, again: bool) -> None:
+        """A destination says of something whether it holds it, perhaps twice, or is asked later."""
+        proofs = Proofs(self.buffer, place)
+        asked = proofs.due(many)
+        for one in asked * (2 if again else 1):
+            with suppress(IllegalTransition):
+                self.buffer.settle(one.delivery_id, event, reason="as the test says")
+        proofs.ask_later(asked + proofs.due(1), -1.0, "not yet", asked=True)
         self._follow({event, DeliveryEvent.REPLACED})
 
     @rule(place=st.sampled_from(PLACES))
@@ -197,6 +221,12 @@ class Queue(RuleBasedStateMachine):
         counts = self.buffer.counts()
         for_people = counts.deliveries_parked + counts.deliveries_quarantined + counts.deliveries_held
         assert counts.deliveries_waiting + for_people == unfinished
+
+    @invariant()
+    def whatever_is_verified_can_be_asked_for(self) -> None:
+        """No crash and no person leaves one that nobody would ever ask for."""
+        lost = "SELECT count(*) FROM delivery WHERE state = 'verifying' AND id NOT IN (SELECT delivery FROM proof)"
+        assert self.reader.execute(lost).get == 0
 
     @invariant()
     def every_instance_stands_in_one_place(self) -> None:

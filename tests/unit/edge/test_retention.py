@@ -18,8 +18,9 @@ from edge.buffer.store import Buffer
 from edge.buffer.view import BufferView
 from edge.health import DISK_ABOVE_MARK, HealthBoard
 from edge.housekeeping import Housekeeping
-from edge.model import RoutedInstance, SealedInstance, Watermarks
+from edge.model import RoutedInstance, SealedInstance
 from edge.policy.document import Policy, check_policy, load_policy
+from edge.watermarks import Watermarks
 from tests.edge_samples import routed, take
 
 MARKS = Watermarks(high=80, low=70)

@@ -110,3 +110,15 @@ def test_nothing_of_the_patient_leaves_where_the_site_shares_nothing(buffer: Buf
     assert event.body["tags"] == {}
     assert event.body["sop_instance_uid"] == ""
     assert event.body["study_instance_uid"] == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"), [(b"12", 12), (b"-1", -1), (b"99999999999 ", None), (b"one ", None), (b"", None)]
+)
+def test_the_number_of_an_image_is_kept_when_it_can_be_one(buffer: Buffer, written: bytes, kept: int | None) -> None:
+    router = Router(buffer, HealthBoard(), lambda: load_policy(SHY), b"k" * 32)
+    number = b"\x20\0\x13\0IS" + len(written).to_bytes(2, "little") + written
+    content = data_set("1.2.1").replace(b"\xe0\x7f\x10\0OB", number + b"\xe0\x7f\x10\0OB")
+    assert router.admit([take(buffer, "1.2.1", content)]) == 1
+    found = buffer._reader().execute("SELECT instance_number FROM instance").fetchall()
+    assert found == [(kept,)]

@@ -46,10 +46,23 @@ def test_every_unfinished_delivery_can_still_be_delivered() -> None:
 
 def test_delivered_is_reached_only_by_the_destinations_own_success() -> None:
     ways = {(state, event) for (state, event), result in TRANSITIONS.items() if result is DeliveryState.DELIVERED}
-    assert {event for _state, event in ways} == {DeliveryEvent.ACCEPTED}
-    # All but the first: its lease ran out while it was being sent.
+    # All but the first two: its lease ran out while it was being sent.
     late = {DeliveryState.DUE, DeliveryState.HELD, *ENDED}
-    assert {state for state, _event in ways} == {DeliveryState.SENDING, *late}
+    assert ways == {
+        (DeliveryState.SENDING, DeliveryEvent.ACCEPTED),
+        (DeliveryState.VERIFYING, DeliveryEvent.VERIFIED),
+        *((state, DeliveryEvent.ACCEPTED) for state in late),
+    }
+
+
+def test_what_is_verified_is_never_claimed_and_a_person_can_only_end_it() -> None:
+    events = {event for state, event in TRANSITIONS if state is DeliveryState.VERIFYING}
+    assert events == {
+        DeliveryEvent.VERIFIED,
+        DeliveryEvent.MISSING,
+        DeliveryEvent.NEVER_FOUND,
+        DeliveryEvent.DISCARDED_BY_OPERATOR,
+    }
 
 
 def test_a_success_counts_although_the_lease_ran_out_while_it_was_sent() -> None:

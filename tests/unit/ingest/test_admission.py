@@ -46,6 +46,8 @@ def test_who_fulfils_every_rule_comes_in() -> None:
         (REQUEST, "10.0.0.1", replace(CROWD, total=10), "rejected-association-limit", (2, 3, 2)),
         (REQUEST, "10.0.0.1", replace(CROWD, of_this_peer=3), "rejected-peer-limit", (2, 3, 2)),
         (REQUEST, "10.0.0.1", replace(CROWD, room_on_disk=False), "rejected-low-disk", (2, 3, 1)),
+        (REQUEST, "10.0.0.1", replace(CROWD, draining=True), "rejected-draining", (2, 3, 1)),
+        (REQUEST, "192.0.2.1", replace(CROWD, draining=True), "rejected-network", (1, 1, 1)),
     ],
 )
 def test_each_refusal_has_its_name_its_answer_and_a_hint(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import Diagnostic
-from edge.model import DEFAULT_TEMPLATE, DicomWebDestination, FolderDestination, S3Destination
+from edge.model import DEFAULT_TEMPLATE, DicomDestination, DicomWebDestination, FolderDestination, S3Destination
 from edge.orders import Orders, OrdersWatch, publish
 from edge.policy.document import check_policy, load_policy
 from edge.run_dir import RunDir
@@ -92,3 +92,54 @@ def test_credentials_over_plain_http_are_a_warning() -> None:
     (found,) = _check(WEB + 'url: "http://a", credentials: web')
     assert (found.severity, found.message) == ("warning", "the credentials travel in the clear")
     assert _check(WEB + 'url: "https://a", credentials: web') == ()
+
+
+def test_a_destination_may_be_asked_after_sending_in_the_way_of_its_kind() -> None:
+    text = """\
+skerry: 1
+destinations:
+  - {name: pacs, kind: dicom, ae_title: PACS, host: a, port: 104, verify: find}
+  - {name: cloud, kind: dicomweb, url: "http://b", verify: qido}
+  - {name: other, kind: dicomweb, url: "http://c"}
+routes:
+  - {name: all, to: [pacs, cloud, other]}
+"""
+    pacs, cloud, other = load_policy(text).destinations
+    assert isinstance(pacs, DicomDestination)
+    assert isinstance(cloud, DicomWebDestination)
+    assert isinstance(other, DicomWebDestination)
+    assert (pacs.verify, cloud.verify, other.verify) == ("find", "qido", "none")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("kind: dicom, ae_title: A, host: a, port: 1, verify: qido", "`verify` must be `none` or `find`"),
+        ("kind: dicomweb, url: 'http://a', verify: find", "`verify` must be `none` or `qido`"),
+        ("kind: folder, path: /a, verify: find", "`verify`"),
+        (
+            "kind: dicom, ae_title: A, host: a, port: 1, calling_ae_title: source, verify: find",
+            "`verify` cannot ask under the names of the senders",
+        ),
+    ],
+)
+def test_a_way_of_asking_that_cannot_be_is_refused(keys: str, message: str) -> None:
+    found = [one for one in _check(keys) if one.severity == "error"]
+    assert len(found) == 1
+    assert message in found[0].message
+    assert found[0].line == 3
+
+
+def test_a_member_of_a_group_cannot_be_asked_after_sending() -> None:
+    text = """\
+skerry: 1
+destinations:
+  - {name: a, kind: dicom, ae_title: A, host: a, port: 1, verify: find}
+  - {name: b, kind: dicom, ae_title: B, host: a, port: 2}
+  - {name: both, kind: failover, members: [a, b]}
+routes:
+  - {name: all, to: [both]}
+"""
+    (error,) = (one for one in check_policy(text) if one.severity == "error")
+    assert (error.line, error.message) == (5, "`a` has `verify`, which members of groups cannot have")
+    assert "without a group" in error.hint

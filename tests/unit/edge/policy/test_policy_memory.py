@@ -12,12 +12,14 @@ from edge.policy.match import MOST_DECISIONS, MOST_PLANS, MOST_REMEMBERED, decid
 
 POLICY = load_policy("""
 skerry: 1
+zone: Europe/Berlin
 destinations: [{name: pacs, kind: folder, path: /x}]
 routes:
   - {name: text, to: [pacs], when: 'Modality == "CT" && calling_ae_title.startsWith("CT")'}
   - {name: number, to: [pacs], when: '10 / SeriesNumber > 2'}
   - {name: list, to: [pacs], when: '"DERIVED" in ImageType || present("PatientID")'}
   - {name: decimal, to: [pacs], when: '1.0 / SliceThickness > 0.0'}
+  - {name: night, to: [pacs], when: 'received_time >= "18:00" || received_day in ["sat", "sun"]'}
   - {name: always, to: [pacs]}
 """)
 
@@ -37,6 +39,8 @@ given_facts = st.builds(
     calling_ae_title=st.sampled_from(["CT01", "MR01"]),
     called_ae_title=st.just("SKERRY"),
     peer_address=st.just("10.0.0.7"),
+    received_day=st.sampled_from(["mon", "sat"]),
+    received_time=st.sampled_from(["07:00", "18:00", "23:59"]),
 )
 
 

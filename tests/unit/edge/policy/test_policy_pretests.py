@@ -26,7 +26,7 @@ def quoted(text: str) -> str:
 
 
 texts = st.sampled_from(TEXTS).map(quoted)
-names = st.sampled_from(["Modality", "StudyDescription", "calling_ae_title", "peer_address"])
+names = st.sampled_from(["Modality", "StudyDescription", "calling_ae_title", "peer_address", "site", "received_time"])
 atoms = st.one_of(
     st.builds("{} {} {}".format, names, st.sampled_from(["==", "!=", "<"]), texts),
     st.builds("{} {} {}".format, texts, st.sampled_from(["==", "!="]), names),

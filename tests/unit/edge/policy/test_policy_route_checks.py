@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from control.inbox.batch import MOST_IN_AN_EVENT
 from edge.policy.document import check_policy
+from edge.policy.meaning_routes import MOST_DESTINATIONS, MOST_ROUTES
 
 HEAD = """skerry: 1
 destinations:
@@ -79,3 +81,30 @@ def test_more_destinations_than_the_control_plane_takes_are_refused() -> None:
     text = f"skerry: 1\ndestinations:\n{listed}routes: [{{name: all, to: [{', '.join(names)}]}}]\n"
     said = [(one.severity, one.line, one.message) for one in check_policy(text)]
     assert said == [("error", 67, "there are 65 destinations; at most 64 may be")]
+
+
+COMPRESSED = """skerry: 1
+destinations:
+  - {name: pacs, kind: dicom, host: 10.0.0.5, port: 104, ae_title: PACS}
+  - name: workstation
+    kind: dicom
+    host: 10.0.0.9
+    port: 104
+    ae_title: WS
+    syntax: decompress
+routes:
+  - {name: all, to: [pacs, workstation]}
+"""
+
+
+def test_a_policy_that_decompresses_is_warned_of_where_the_codecs_are_missing() -> None:
+    assert check_policy(COMPRESSED) == ()
+    (told,) = check_policy(COMPRESSED, codecs=False)
+    assert (told.severity, told.line, told.column) == ("warning", 9, 13)
+    assert told.message == "`workstation` asks to decompress, and this machine has no codecs for JPEG"
+    assert check_policy(COMPRESSED.replace("decompress", "as_is"), codecs=False) == ()
+
+
+def test_what_a_policy_may_have_an_event_to_the_centre_can_tell() -> None:
+    assert MOST_IN_AN_EVENT["reasons"] >= MOST_ROUTES
+    assert MOST_IN_AN_EVENT["destinations"] >= MOST_DESTINATIONS

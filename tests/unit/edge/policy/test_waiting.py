@@ -43,6 +43,17 @@ def test_a_wait_may_be_short_or_in_full(written: str, scope: str, quiet: int, at
     assert (wait.quiet, wait.at_most) == (timedelta(seconds=quiet), timedelta(seconds=at_most))
 
 
+@pytest.mark.parametrize(
+    ("written", "missing"),
+    [("study", 600), ("{for: study, quiet: 20m}", 1200), ("{for: series, missing: 90s}", 90)],
+)
+def test_announced_images_are_waited_for_ten_minutes_unless_the_policy_says_otherwise(
+    written: str, missing: int
+) -> None:
+    policy = load_policy(HEAD + f"  - {{name: r, to: [pacs, ai], wait: {written}}}\n")
+    assert decide(policy, FACTS, CT).waits["ai"].missing == timedelta(seconds=missing)
+
+
 def test_a_route_that_does_not_wait_sends_at_once_what_another_waits_for() -> None:
     policy = load_policy(
         HEAD
@@ -76,6 +87,8 @@ def test_of_several_that_wait_the_first_of_the_policy_counts() -> None:
         ("{for: study, quiet: 0s}", "`quiet` must be at least 1s"),
         ("{for: study, at_most: 8d}", "`at_most` must be at most 7d"),
         ("{for: study, quiet: 10m, at_most: 5m}", "`at_most`, 5m, is shorter than `quiet`, 10m"),
+        ("{for: study, quiet: 5m, missing: 2m}", "`missing`, 2m, is shorter than `quiet`, 5m"),
+        ("{for: study, missing: 8d}", "`missing` must be at most 7d"),
         ("{for: study, quiet: 40m}", "`at_most`, 30m, is shorter than `quiet`, 40m"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from edge.sync.renewal import TRY_AGAIN_SECONDS, RenewCertificate
 from edge.sync.road import Road
 from edge.sync.status_report import ReportStatus
 from edge.sync.uplink import Uplink
+from mesh.v1.enrolment_pb2 import RenewResponse
 from mesh.v1.sync_pb2 import PolicyStatus, PullPolicyRequest, ReportStatusRequest, ReportStatusResponse
 from tests.certificates import MeshAuthority
 from tests.control_twin import ControlTwin, InMemoryUplink
@@ -204,10 +206,10 @@ def test_a_suspected_clone_is_a_condition_until_the_suspicion_ends() -> None:
 class Renewing:
     """The renewal duty of a node whose certificate has run for `age`."""
 
-    def __init__(self, data_dir: Path, age: timedelta) -> None:
+    def __init__(self, data_dir: Path, age: timedelta, https_endpoint: str = "") -> None:
         self.twin = ControlTwin(MESH)
         self.board = HealthBoard()
-        self.identity = MESH.identity(issued=MESH.client(begins=-age))
+        self.identity = replace(MESH.identity(issued=MESH.client(begins=-age)), https_endpoint=https_endpoint)
         self.adopted: list[NodeIdentity] = []
         save_identity(data_dir, self.identity)
         self.duty = RenewCertificate(
@@ -249,6 +251,32 @@ def test_a_candidate_that_cannot_make_a_call_is_thrown_away(tmp_path: Path) -> N
     assert {condition.code for condition in renewing.board.current()} == {"renewal-failed"}
     assert 0 < renewing.duty.step() <= 3600
     assert renewing.twin.calls.count("renew") == 1
+
+
+def test_a_node_whose_certificate_has_ended_recovers_with_the_key_that_it_has(tmp_path: Path) -> None:
+    renewing = Renewing(tmp_path, timedelta(days=31), https_endpoint="127.0.0.1:1")
+    asked: list[NodeIdentity] = []
+
+    def recover(identity: NodeIdentity) -> RenewResponse:
+        asked.append(identity)
+        request = identity.signing_request()
+        return RenewResponse(certificate_pem=MESH.sign_request(request, node_id=identity.node_id), ca_pem=MESH.ca_pem)
+
+    renewing.duty._recover = recover
+    assert renewing.duty.step() == 0.0
+    (adopted,) = renewing.adopted
+    assert adopted.key_pem == renewing.identity.key_pem
+    assert adopted.valid_until > datetime.now(UTC)
+    assert adopted.https_endpoint == "127.0.0.1:1"
+    assert load_identity(tmp_path) == adopted
+    assert (len(asked), renewing.twin.calls.count("renew")) == (1, 0)
+
+
+def test_a_recovery_without_an_answer_passes_with_time(tmp_path: Path) -> None:
+    renewing = Renewing(tmp_path, timedelta(days=31), https_endpoint="127.0.0.1:1")
+    with pytest.raises(UplinkUnreachable):
+        renewing.duty.step()
+    assert load_identity(tmp_path) == renewing.identity
 
 
 class _Refusing(InMemoryUplink):

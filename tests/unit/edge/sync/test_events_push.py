@@ -203,3 +203,38 @@ def test_when_nothing_at_all_can_be_read_no_event_is_blamed(bench: Bench) -> Non
     bench.drain()
     assert bench.there() == [1, 2, 3, 4]
     assert bench.codes() == set()
+
+
+def test_a_centre_that_came_back_from_a_backup_is_told_again_what_it_lost(bench: Bench) -> None:
+    bench.outbox.add(10)
+    bench.drain()
+    bench.twin.restore("node-1", 7, 4)
+    bench.outbox.add(1)
+    bench.duty.step()
+    assert bench.codes() == {"control-plane-restored"}
+    bench.drain()
+    assert bench.there() == list(range(1, 12))
+    assert bench.codes() == set()
+
+
+def test_a_node_with_nothing_to_tell_notices_it_too_when_the_centre_was_away(bench: Bench) -> None:
+    bench.outbox.add(10)
+    bench.drain()
+    bench.twin.restore("node-1", 7, 4)
+    bench.duty.step()
+    assert bench.outbox.waiting() == []  # it has no reason to ask
+    bench.duty.look_again()
+    bench.duty.step()
+    assert bench.outbox.waiting() == [5, 6, 7, 8, 9, 10]
+    bench.drain()
+    assert bench.there() == list(range(1, 11))
+
+
+def test_a_restarted_node_compares_before_it_sends_anything_new(bench: Bench) -> None:
+    bench.outbox.add(10)
+    bench.drain()
+    bench.twin.restore("node-1", 7, 0)
+    bench.outbox.add(2)
+    bench.again()
+    bench.drain()
+    assert bench.there() == list(range(1, 13))

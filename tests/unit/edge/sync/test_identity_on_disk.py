@@ -66,6 +66,23 @@ def test_adopting_removes_the_folders_of_former_identities(tmp_path: Path, mesh:
     assert len(list(tmp_path.glob("identity.*"))) == 1
 
 
+def test_a_reader_whose_folder_a_renewal_takes_away_gets_the_new_identity(
+    tmp_path: Path, mesh: MeshAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = mesh.identity(), mesh.identity()
+    save_identity(tmp_path, old)
+    original = Path.read_text
+    renewals = iter([new])
+
+    def read_after_a_renewal(self: Path, encoding: str) -> str:
+        for identity in renewals:
+            save_identity(tmp_path, identity)
+        return original(self, encoding)
+
+    monkeypatch.setattr(Path, "read_text", read_after_a_renewal)
+    assert load_identity(tmp_path) == new
+
+
 def test_a_power_cut_before_the_last_step_leaves_the_old_identity(
     tmp_path: Path, mesh: MeshAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:

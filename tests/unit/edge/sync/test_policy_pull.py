@@ -9,8 +9,10 @@ import pytest
 from edge.errors import Diagnostic, PolicyError
 from edge.health import HealthBoard
 from edge.sync.conditions import LinkHealth
+from edge.sync.policy_pipeline import PolicyPipeline
 from edge.sync.policy_pull import PullPolicy
 from edge.sync.policy_store import PolicyStore
+from edge.sync.probation import Terms
 from mesh.v1.common_pb2 import PolicyBundle
 from mesh.v1.sync_pb2 import (
     ATTEMPT_STATE_APPLIED,
@@ -35,20 +37,20 @@ class Bench:
         self.board = HealthBoard()
         self.applied: list[int] = []
         self.refuse: dict[int, Exception] = {}
-        self.store = PolicyStore(data_dir, site="north", public_key=MESH.policy_public_key)
         self.duty = self.again()
 
     def again(self) -> PullPolicy:
         """The duty of a restarted process: what runs comes from the disk."""
+        self.store = PolicyStore(self.data_dir, site="north", public_key=MESH.policy_public_key)
         stored = self.store.load()
-        self.duty = PullPolicy(
-            uplink=InMemoryUplink(self.twin),
+        self.pipeline = PolicyPipeline(
             policies=self.store,
             health=LinkHealth(self.board),
             running=stored.bundle if stored else None,
             apply_policy=self._apply,
-            long_poll_seconds=0,
+            terms=Terms(seconds=0),
         )
+        self.duty = PullPolicy(uplink=InMemoryUplink(self.twin), pipeline=self.pipeline, long_poll_seconds=0)
         return self.duty
 
     def offer(self, policy: PolicyBundle) -> float:
@@ -77,8 +79,8 @@ def test_a_policy_runs_and_then_is_what_the_next_start_runs(bench: Bench) -> Non
     bench.offer(bundle(MESH, 1))
     assert bench.applied == [1]
     assert bench.on_disk() == 1
-    assert bench.duty.state().attempt_state == ATTEMPT_STATE_APPLIED
-    assert bench.duty.state().active.version == 1
+    assert bench.pipeline.state().attempt_state == ATTEMPT_STATE_APPLIED
+    assert bench.pipeline.state().active.version == 1
 
 
 def test_a_policy_is_not_on_disk_before_the_node_has_applied_it(bench: Bench) -> None:
@@ -90,7 +92,7 @@ def test_a_policy_is_not_on_disk_before_the_node_has_applied_it(bench: Bench) ->
         seen.append(bench.on_disk())
         original(policy)
 
-    bench.duty._apply = look
+    bench.pipeline._apply = look
     bench.offer(bundle(MESH, 1))
     bench.offer(bundle(MESH, 2))
     assert seen == [0, 1]
@@ -106,7 +108,7 @@ def test_a_refused_policy_is_told_remembered_and_leaves_the_active_one(bench: Be
     bench.offer(bundle(MESH, 1))
     bench.refuse[2] = PolicyError("route all-ct: there is no attribute Modalityy")
     bench.offer(bundle(MESH, 2))
-    status = bench.duty.state()
+    status = bench.pipeline.state()
     assert (status.active.version, status.attempt.version) == (1, 2)
     assert status.attempt_state == ATTEMPT_STATE_REJECTED
     assert "Modalityy" in status.error
@@ -124,7 +126,7 @@ def test_the_refusal_names_every_error_with_line_and_column_and_no_warning(bench
         ),
     )
     bench.offer(bundle(MESH, 1))
-    assert bench.duty.state().error.split("\n") == [
+    assert bench.pipeline.state().error.split("\n") == [
         "2 errors",
         "line 4, column 9: no such attribute. Did you mean Modality?",
         "it cannot be read",
@@ -137,7 +139,7 @@ def test_a_refused_policy_is_not_tried_again_also_after_a_restart(bench: Bench) 
     bench.refuse.clear()
     assert bench.duty.step() == 60.0
     bench.again()
-    assert bench.duty.state().attempt_state == ATTEMPT_STATE_REJECTED
+    assert bench.pipeline.state().attempt_state == ATTEMPT_STATE_REJECTED
     assert bench.duty.step() == 60.0
     assert bench.applied == []
     assert bench.codes() == {"policy-refused"}
@@ -149,13 +151,13 @@ def test_the_next_policy_ends_the_refusal(bench: Bench) -> None:
     bench.offer(bundle(MESH, 2))
     assert bench.applied == [2]
     assert bench.codes() == set()
-    assert bench.store.rejected() is None
+    assert bench.store.rejections.last() is None
 
 
 def test_the_centre_hears_of_the_refusal_and_stops_offering(bench: Bench) -> None:
     bench.refuse[1] = PolicyError("it does not compile")
     bench.offer(bundle(MESH, 1))
-    InMemoryUplink(bench.twin).report_status(ReportStatusRequest(boot_id="b", policy=bench.duty.state()))
+    InMemoryUplink(bench.twin).report_status(ReportStatusRequest(boot_id="b", policy=bench.pipeline.state()))
     assert bench.duty.step() == 0.0
 
 
@@ -176,8 +178,8 @@ def test_a_policy_that_must_not_run_is_refused_before_the_node_sees_it(
     bench.offer(offered)
     assert bench.applied == [1]
     assert bench.on_disk() == 1
-    assert words in bench.duty.state().error
-    assert bench.duty.state().attempt_state == ATTEMPT_STATE_REJECTED
+    assert words in bench.pipeline.state().error
+    assert bench.pipeline.state().attempt_state == ATTEMPT_STATE_REJECTED
 
 
 def test_an_answer_that_a_later_one_has_overtaken_is_no_refusal(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +194,7 @@ def test_an_answer_that_a_later_one_has_overtaken_is_no_refusal(bench: Bench, mo
     monkeypatch.setattr(InMemoryUplink, "pull_policy", answer_late)
     bench.duty.step()
     assert bench.applied == [1, 3]
-    assert bench.duty.state().attempt_state == ATTEMPT_STATE_APPLIED
+    assert bench.pipeline.state().attempt_state == ATTEMPT_STATE_APPLIED
     assert bench.codes() == set()
 
 
@@ -205,9 +207,9 @@ def test_an_older_version_comes_back_with_a_higher_generation(bench: Bench) -> N
 def test_a_node_that_fails_by_accident_tries_again(bench: Bench) -> None:
     bench.refuse[1] = RuntimeError("a mistake of ours")
     bench.offer(bundle(MESH, 1))
-    assert bench.duty.state().attempt_state == ATTEMPT_STATE_APPLYING
-    assert "RuntimeError" in bench.duty.state().error
-    InMemoryUplink(bench.twin).report_status(ReportStatusRequest(boot_id="b", policy=bench.duty.state()))
+    assert bench.pipeline.state().attempt_state == ATTEMPT_STATE_APPLYING
+    assert "RuntimeError" in bench.pipeline.state().error
+    InMemoryUplink(bench.twin).report_status(ReportStatusRequest(boot_id="b", policy=bench.pipeline.state()))
     bench.refuse.clear()
     bench.duty.step()
     assert bench.applied == [1]

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from edge.errors import PolicySignatureInvalid
-from edge.sync.policy_store import Place, PolicyStore, policy_label, rejection_of
+from edge.sync.policy_place import Place, fingerprint, policy_label
+from edge.sync.policy_rejections import Rejection
+from edge.sync.policy_store import PolicyStore
+from edge.sync.trial_note import Trial
 from mesh.v1.common_pb2 import PolicyBundle
 from tests.certificates import MeshAuthority
 from tests.signed_policies import bundle
@@ -148,18 +151,102 @@ def test_a_candidate_is_given_out_once(store: PolicyStore, mesh: MeshAuthority) 
     assert store.take_candidate() is None
 
 
-def test_a_refusal_is_remembered_over_a_restart(store: PolicyStore, mesh: MeshAuthority, tmp_path: Path) -> None:
-    rejection = rejection_of(bundle(mesh, 3), "line 4, column 2: no such attribute")
-    store.remember(rejection)
-    again = PolicyStore(tmp_path, site="north", public_key=mesh.policy_public_key)
-    assert again.rejected() == rejection
-    again.forget_rejection()
-    assert again.rejected() is None
+def refusal(bundle: PolicyBundle, error: str = "line 4, column 2: no such attribute") -> Rejection:
+    place = Place(generation=bundle.version.generation, version=bundle.version.version)
+    return Rejection(place=place, sha256=fingerprint(bundle), error=error)
 
 
-def test_an_unreadable_refusal_only_costs_another_try(store: PolicyStore, tmp_path: Path) -> None:
-    (tmp_path / "policy" / "rejected.json").write_text("{")
-    assert store.rejected() is None
+def test_refusals_are_remembered_over_a_restart(store: PolicyStore, mesh: MeshAuthority, tmp_path: Path) -> None:
+    for version in (3, 4):
+        store.rejections.remember(refusal(bundle(mesh, version)))
+    again = PolicyStore(tmp_path, site="north", public_key=mesh.policy_public_key).rejections
+    assert again.last() == refusal(bundle(mesh, 4))
+    assert again.find(fingerprint(bundle(mesh, 3))) == refusal(bundle(mesh, 3))
+    again.forget_up_to(Place(generation=1, version=5))
+    assert again.last() is None
+    assert not (tmp_path / "policy" / "rejected.json").exists()
+
+
+def test_a_refusal_after_the_committed_policy_is_known_but_no_longer_told(
+    store: PolicyStore, mesh: MeshAuthority, tmp_path: Path
+) -> None:
+    store.rejections.remember(refusal(bundle(mesh, 9)))
+    store.rejections.forget_up_to(Place(generation=1, version=5))
+    again = PolicyStore(tmp_path, site="north", public_key=mesh.policy_public_key).rejections
+    assert again.last() is None
+    assert again.find(fingerprint(bundle(mesh, 9))) is not None
+
+
+def test_the_memory_of_refusals_has_an_end(store: PolicyStore, mesh: MeshAuthority) -> None:
+    for version in range(100):
+        store.rejections.remember(refusal(bundle(mesh, version)))
+    known = [one for one in range(100) if store.rejections.find(fingerprint(bundle(mesh, one)))]
+    assert known == list(range(68, 100))
+
+
+def test_a_refusal_that_an_earlier_version_wrote_down_is_read(
+    store: PolicyStore, mesh: MeshAuthority, tmp_path: Path
+) -> None:
+    old = f'{{"generation": 1, "version": 3, "sha256": "{fingerprint(bundle(mesh, 3))}", "error": "no"}}'
+    (tmp_path / "policy" / "rejected.json").write_text(old)
+    again = PolicyStore(tmp_path, site="north", public_key=mesh.policy_public_key).rejections
+    assert again.last() == refusal(bundle(mesh, 3), "no")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[1]", '{"generation": 1}', "null"])
+def test_an_unreadable_refusal_only_costs_another_try(mesh: MeshAuthority, tmp_path: Path, text: str) -> None:
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "rejected.json").write_text(text)
+    assert PolicyStore(tmp_path, site="north", public_key=mesh.policy_public_key).rejections.last() is None
+
+
+def trial(bundle: PolicyBundle) -> Trial:
+    place = bundle.version
+    return Trial(generation=place.generation, version=place.version, fingerprint=fingerprint(bundle))
+
+
+def test_a_policy_on_probation_is_active_until_it_is_taken_back(store: PolicyStore, mesh: MeshAuthority) -> None:
+    store.activate(bundle(mesh, 1))
+    store.activate(bundle(mesh, 2), trial=trial(bundle(mesh, 2)))
+    assert running(store) == bundle(mesh, 2)
+    assert store.on_probation() == trial(bundle(mesh, 2))
+    assert store.fallback() == bundle(mesh, 1)
+    store.roll_back(store.fallback())
+    assert running(store) == bundle(mesh, 1)
+    assert store.on_probation() is None
+
+
+def test_a_committed_policy_is_what_the_next_one_falls_back_to(store: PolicyStore, mesh: MeshAuthority) -> None:
+    store.activate(bundle(mesh, 1), trial=trial(bundle(mesh, 1)))
+    store.commit()
+    assert store.on_probation() is None
+    store.activate(bundle(mesh, 2), trial=trial(bundle(mesh, 2)))
+    assert store.fallback() == bundle(mesh, 1)
+
+
+def test_what_was_not_committed_is_never_fallen_back_to(store: PolicyStore, mesh: MeshAuthority) -> None:
+    store.activate(bundle(mesh, 1))
+    for version in (2, 3, 4):
+        store.activate(bundle(mesh, version), trial=trial(bundle(mesh, version)))
+    assert running(store) == bundle(mesh, 4)
+    assert store.fallback() == bundle(mesh, 1)
+    assert [kept.bundle.version.version for kept in store.good()] == [4, 1]
+
+
+def test_without_a_policy_before_it_nothing_is_left_after_going_back(store: PolicyStore, mesh: MeshAuthority) -> None:
+    store.activate(bundle(mesh, 1), trial=trial(bundle(mesh, 1)))
+    store.roll_back(store.fallback())
+    assert store.load() is None
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"fingerprint": null}'])
+def test_an_unreadable_note_means_that_nothing_is_on_probation(
+    store: PolicyStore, mesh: MeshAuthority, tmp_path: Path, text: str
+) -> None:
+    store.activate(bundle(mesh, 1), trial=trial(bundle(mesh, 1)))
+    (tmp_path / "policy" / "probation.json").write_text(text)
+    assert store.on_probation() is None
+    assert running(store) == bundle(mesh, 1)
 
 
 def test_a_generation_outranks_a_version() -> None:
