@@ -9,15 +9,22 @@ from fastapi import APIRouter, FastAPI
 
 from control import http_errors, pages, probes
 from control.audit.routes import router as audit
+from control.enrolment.approval_routes import router as approvals
 from control.enrolment.routes import router as enrolment
+from control.figures.routes import router as figures
 from control.headers import AnswerHeaders
 from control.injection import Provisions
 from control.live.routes import router as live
+from control.node_commands.routes import router as node_commands
 from control.nodes.routes import router as nodes
 from control.openapi import describe
 from control.overview.routes import router as overview
 from control.policies.routes import router as policies
+from control.previews.routes import router as previews
 from control.promises.middleware import Promises
+from control.reconciliation.routes import router as reconciliation
+from control.rollouts.routes import router as rollouts
+from control.scopes.routes import router as scopes
 from control.sites.routes import router as sites
 from control.studies.routes import router as studies
 from control.users.account_routes import router as accounts
@@ -33,9 +40,16 @@ def api_routers() -> Sequence[APIRouter]:
         accounts,
         sites,
         nodes,
+        node_commands,
         enrolment,
+        approvals,
         policies,
+        previews,
+        rollouts,
+        scopes,
         overview,
+        figures,
+        reconciliation,
         audit,
         studies,
         live,

@@ -20,7 +20,10 @@ from control import logs
 from control.client import Problem, Unreachable
 from control.clock import utcnow
 from control.commands import GROUPS
+from control.console import command
 from control.errors import ControlError, NotFound, SettingsError
+from control.local_commands import LOCAL
+from control.search_commands import SEARCHES
 from control.settings import load_settings
 from control.words import faults, findings
 
@@ -35,7 +38,7 @@ NOT_FOUND = 3
 CONFLICT = 4
 UNREACHABLE = 5
 
-ASKED_WRONGLY = frozenset({"INVALID_REQUEST", "INVALID_QUERY", "INVALID_NAME"})
+ASKED_WRONGLY = frozenset({"INVALID_REQUEST", "INVALID_FILTER", "INVALID_QUERY", "INVALID_NAME"})
 """Problems that lie in the words of the command."""
 
 
@@ -107,8 +110,12 @@ def issue_broker_certificate(
     print(f"{made.certificate_file} is good until {made.ends:%Y-%m-%d}.")
 
 
+for name, local in LOCAL.items():
+    app.command(name)(local)
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
+for name, function in SEARCHES.items():
+    command(app, name)(function)
 
 
 def _exit_code(error: ControlError) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -99,9 +99,18 @@ class ApiClient:
             more["json"] = body
         return self._ask("POST", path, **more)
 
-    def post_yaml(self, path: str, document: bytes, *, dry_run: bool = False, if_match: str | None = None) -> Any:
+    def post_yaml(
+        self,
+        path: str,
+        document: bytes,
+        *,
+        dry_run: bool = False,
+        if_match: str | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> Any:
         """POST a policy."""
         more = _conditions(dry_run, if_match)
+        more["params"] |= {key: value for key, value in (query or {}).items() if value is not None}
         more["headers"]["Content-Type"] = "text/yaml"
         return self._ask("POST", path, content=document, **more)
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from control.approval_commands import node_approve, node_pending, node_reject, site_approval
+from control.asking_commands import asking, node_id_of
 from control.client import ApiClient, Problem
-from control.console import DryRun, Shown, command, tried
-from control.errors import NotFound, SettingsError
+from control.console import DryRun, Shown, command, document_of, tried, write_secret
+from control.node_asking import node_drain, node_log
+from control.node_words import node_text
 from control.people_commands import api_key, user
+from control.policy_looks import policy_diff, policy_drift
+from control.preview_commands import policy_preview
+from control.report_commands import report
+from control.rollout_commands import rollout
+from control.scope_commands import group, layer, policy_effective
+from control.token_pictures import svg_text, terminal_text
 from control.words import findings, table
 
 site = typer.Typer(no_args_is_help=True, help="Places that nodes belong to.")
@@ -25,7 +33,12 @@ GROUPS = {
     "site": site,
     "token": token,
     "node": node,
+    "command": asking,
+    "report": report,
     "policy": policy,
+    "group": group,
+    "layer": layer,
+    "rollout": rollout,
     "study": study,
     "user": user,
     "api-key": api_key,
@@ -47,7 +60,7 @@ def site_add(api: ApiClient, name: str, dry_run: DryRun = False) -> Shown:
 def site_list(api: ApiClient) -> Shown:
     """List all sites."""
     found = list(api.items("sites"))
-    return Shown(data=found, text=table(found, ("name", "created_at")))
+    return Shown(data=found, text=table(found, ("name", "created_at", "needs_approval")))
 
 
 @command(token, "create")
@@ -55,11 +68,23 @@ def token_create(
     api: ApiClient,
     site: str,
     hours: Annotated[int, typer.Option(help="How long it is good: 1 to 720.")] = 24,
+    needs_approval: Annotated[
+        bool | None,
+        typer.Option(
+            "--needs-approval/--no-approval", help="Whether the box waits for a person; else as the site has it."
+        ),
+    ] = None,
+    qr: Annotated[bool, typer.Option("--qr", help="Show it as a QR code too.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Write the QR code into this file, for paper.")] = None,
     dry_run: DryRun = False,
 ) -> Shown:
     """Make a token for one box. It is shown once, works once, and ends after some hours."""
-    made = api.post(f"sites/{site}/tokens", {"hours": hours}, dry_run=dry_run)
-    return Shown(data=made, text=tried(dry_run, made["token"]))
+    body = {"hours": hours, "needs_approval": needs_approval}
+    made = api.post(f"sites/{site}/tokens", body, dry_run=dry_run)
+    if svg is not None and not dry_run:
+        write_secret(svg, svg_text(made["token"]))
+    picture = f"\n{terminal_text(made['token'])}" if qr and not dry_run else ""
+    return Shown(data=made, text=tried(dry_run, made["token"]) + picture)
 
 
 @command(node, "list")
@@ -70,6 +95,15 @@ def node_list(api: ApiClient, site: OfSite = None) -> Shown:
     return Shown(data=found, text=table(found, columns))
 
 
+@command(node, "show")
+def node_show(
+    api: ApiClient, node: Annotated[str, typer.Argument(help="Its name or its id.")], site: OfSite = None
+) -> Shown:
+    """How a node is: policy, clock, certificate, buffer, disk, how long it can stay cut off, and what to do."""
+    found = api.get(f"nodes/{node_id_of(api, node, site)}")
+    return Shown(data=found, text=node_text(found))
+
+
 @command(node, "revoke")
 def node_revoke(
     api: ApiClient,
@@ -78,27 +112,22 @@ def node_revoke(
     dry_run: DryRun = False,
 ) -> Shown:
     """Refuse a node from now on. Its site goes on working alone."""
-    revoked = api.post(f"nodes/{_node_id(api, node, site)}/revoke", dry_run=dry_run)
+    revoked = api.post(f"nodes/{node_id_of(api, node, site)}/revoke", dry_run=dry_run)
     return Shown(data=revoked, text=tried(dry_run, f"Node {revoked['name']} of {revoked['site']} is revoked."))
 
 
-def _node_id(api: ApiClient, word: str, site: str | None) -> str:
-    known = list(api.items("nodes", site=site))
-    if any(one["id"] == word for one in known):
-        return word
-    meant = [one for one in known if one["name"] == word and one["state"] != "revoked"]
-    if not meant:
-        raise NotFound(f"No node that may speak is called {word}.", hint="`skerry-control node list` names the nodes.")
-    if len(meant) > 1:
-        which = ", ".join(f"{one['id']} of {one['site']}" for one in meant)
-        raise SettingsError(f"Several nodes are called {word}: {which}.", hint="Give --site, or the id.")
-    return str(meant[0]["id"])
+command(site, "approval")(site_approval)
+command(node, "pending")(node_pending)
+command(node, "approve")(node_approve)
+command(node, "reject")(node_reject)
+command(node, "drain")(node_drain)
+command(node, "log")(node_log)
 
 
 @command(policy, "check")
 def policy_check(api: ApiClient, file: Path) -> Shown:
     """Say what an edge would say of a policy. Keeps nothing."""
-    found = api.post_yaml("policies/check", _document(file))["diagnostics"]
+    found = api.post_yaml("policies/check", document_of(file))["diagnostics"]
     ok = not any(one["severity"] == "error" for one in found)
     return Shown(data={"diagnostics": found}, text=findings(found, str(file)) or f"{file} is good.", ok=ok)
 
@@ -107,7 +136,7 @@ def policy_check(api: ApiClient, file: Path) -> Shown:
 def policy_publish(api: ApiClient, site: str, file: Path, dry_run: DryRun = False) -> Shown:
     """Upload a policy as the site's next version and let the site run it. A dry run stops before the second step."""
     try:
-        uploaded = api.post_yaml(f"sites/{site}/policies", _document(file), dry_run=dry_run)
+        uploaded = api.post_yaml(f"sites/{site}/policies", document_of(file), dry_run=dry_run)
     except Problem as problem:
         problem.subject = str(file)
         raise
@@ -133,6 +162,12 @@ def _activated(
         text=tried(dry_run, f"Site {site} shall run version {version} (generation {active['generation']})."),
         warning=findings(active["warnings"], name),
     )
+
+
+command(policy, "diff")(policy_diff)
+command(policy, "drift")(policy_drift)
+command(policy, "effective")(policy_effective)
+command(policy, "preview")(policy_preview)
 
 
 @command(policy, "list")
@@ -206,10 +241,3 @@ def audit_check(api: ApiClient) -> Shown:
     found = api.get("audit/check")
     text = "The trail is whole." if found["intact"] else f"Row {found['first_broken_sequence']} does not fit."
     return Shown(data=found, text=text, ok=found["intact"])
-
-
-def _document(file: Path) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"The file {file} cannot be read: {error.strerror}.") from None

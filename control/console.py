@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -105,3 +106,29 @@ def _secret(path: Path | None) -> str | None:
         return (sys.stdin.read() if str(path) == "-" else path.read_text()).strip()
     except OSError as error:
         raise SettingsError(f"The file {path} cannot be read: {error.strerror}.") from None
+
+
+def document_of(file: Path) -> bytes:
+    """What is in a file, or comes from standard input for `-`.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"The file {file} cannot be read: {error.strerror}.") from None
+
+
+def write_secret(path: Path, text: str) -> None:
+    """A new file that this account alone can read.
+
+    Raises:
+        SettingsError: there is one already, or it cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise SettingsError(f"The file {path} cannot be written: {error.strerror}.") from None

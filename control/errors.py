@@ -1,16 +1,17 @@
 """Every error that the control plane raises on purpose. Nothing of HTTP or gRPC here (see `http_errors`).
 
+Those about policies, layers and roll-outs hang on this tree from `policy_errors`.
+
     ControlError                    something we can name; `hint` says what to do, `code` is stable
     ├── SettingsError               the configuration cannot be used
     ├── NotFound
-    │   ├── UnknownSite, UnknownNode, UnknownPolicyVersion, UnknownStudy
+    │   ├── UnknownSite, UnknownNode, UnknownCommand, UnknownStudy, UnknownEnrolment
     ├── Conflict
     │   ├── NameTaken               a site, node, user or key of this name exists
-    │   ├── LastAdministrator, RequestUnderWay
-    │   └── PolicyMoved             If-Match names a state that is over; carries the present one
+    │   ├── LastAdministrator, RequestUnderWay, OnlyNode, EnrolmentDecided
     ├── Invalid
     │   ├── InvalidName, InvalidCsr, InvalidCursor, InvalidQuery, InvalidPassword, InvalidGrant, KeyReused
-    │   ├── InvalidPolicy           carries its diagnostics
+    │   ├── InvalidFilter           carries the place and what may have been meant
     │   ├── InvalidEvent            carries the sequence of a pushed event that no node of ours writes
     │   └── TokenMalformed
     ├── TokenRefused
@@ -71,10 +72,16 @@ class UnknownNode(NotFound):
     hint = "`skerry-control node list` names the nodes."
 
 
-class UnknownPolicyVersion(NotFound):
-    """This site has no policy of this version."""
+class UnknownCommand(NotFound):
+    """No command of this id is known."""
 
-    hint = "`skerry-control policy list SITE` names the versions."
+    hint = "`skerry-control command list` names the commands."
+
+
+class UnknownEnrolment(NotFound):
+    """No box of this id waits or waited."""
+
+    hint = "`skerry-control node pending` names those that wait."
 
 
 class UnknownStudy(NotFound):
@@ -97,6 +104,10 @@ class Invalid(ControlError):
 
 class InvalidName(Invalid):
     """A name has 1 to 63 lower-case letters, digits and hyphens, and starts with a letter or digit."""
+
+
+class InvalidCommand(Invalid):
+    """This cannot be asked of a node."""
 
 
 class InvalidPassword(Invalid):
@@ -123,18 +134,18 @@ class InvalidQuery(Invalid):
     """A search value cannot be used."""
 
 
-class InvalidPolicy(Invalid):
-    """The policy must not run."""
+class InvalidFilter(Invalid):
+    """The filter cannot be understood."""
 
-    hint = "Mend the lines that the diagnostics name."
-
-    def __init__(self, message: str | None = None, *, diagnostics: Sequence[Mapping[str, object]] = ()) -> None:
-        super().__init__(message)
-        self.diagnostics = tuple(diagnostics)
+    def __init__(self, message: str, *, at: int, hint: str | None = None, suggestions: Sequence[str] = ()) -> None:
+        meant = f"Perhaps {' or '.join(suggestions)}?" if suggestions else ""
+        super().__init__(message, hint=" ".join(filter(None, (meant, hint))))
+        self.position = at + 1
+        self.suggestions = tuple(suggestions)
 
     def details(self) -> Mapping[str, object]:
-        """Where and why, line by line."""
-        return {"diagnostics": list(self.diagnostics)}
+        """Where, counted from 1, and what may have been meant. Never the text: it may name a patient."""
+        return {"position": self.position, "suggestions": list(self.suggestions)}
 
 
 class InvalidEvent(Invalid):
@@ -177,6 +188,18 @@ class TokenExpired(TokenRefused):
     """The enrolment token is too old."""
 
     hint = "Make a new one with `skerry-control token create SITE`."
+
+
+class EnrolmentExpired(TokenExpired):
+    """Nobody approved this box in time."""
+
+    hint = "Make a new token with `skerry-control token create SITE`, and have somebody at hand who approves it."
+
+
+class EnrolmentRejected(TokenRefused):
+    """A person rejected this box."""
+
+    hint = "Ask who runs the control plane. Another try needs a new token."
 
 
 class Refused(ControlError):
@@ -233,18 +256,16 @@ class LastAdministrator(Conflict):
     hint = "Give the role admin to another user first."
 
 
-class PolicyMoved(Conflict):
-    """The policies of this site changed since you looked."""
+class EnrolmentDecided(Conflict):
+    """It was decided about this box already."""
 
-    hint = "Look again, and send the new ETag as If-Match."
+    hint = "To let it in, make it a new token; to send it away, revoke the node."
 
-    def __init__(self, *, etag: str) -> None:
-        super().__init__()
-        self.etag = etag
 
-    def details(self) -> Mapping[str, object]:
-        """What would fit now."""
-        return {"etag": self.etag}
+class OnlyNode(Conflict):
+    """No other node of this site is up and takes images."""
+
+    hint = "Whoever sends there would find nobody. If that is meant, say even_alone=true (`--even-alone`)."
 
 
 class RequestUnderWay(Conflict):

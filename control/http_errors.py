@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from control import errors
 from control.db.outage import DATABASE_OUTAGES
 from control.names import NAME
+from control.policy_errors import PolicyMoved
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +24,7 @@ STATUSES: Mapping[type[errors.ControlError], HTTPStatus] = {
     errors.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
-    errors.PolicyMoved: HTTPStatus.PRECONDITION_FAILED,
+    PolicyMoved: HTTPStatus.PRECONDITION_FAILED,
     errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TokenMalformed: HTTPStatus.BAD_REQUEST,
     errors.TokenRefused: HTTPStatus.FORBIDDEN,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from control.first_start import ensure_first_user, owned
 from control.listeners import GRACE_SECONDS, BoundSocket, HttpListener, bind
 from control.services import Core, build_core
 from control.settings import Address, Settings
+from control.sync.report_lane import ReportLane
 from control.sync.rpc import Door, EdgeSyncServicer, IdentityServicer
 from mesh.v1 import enrolment_pb2_grpc, sync_pb2_grpc
 
@@ -45,9 +47,13 @@ GRPC_OPTIONS = (
     # A node needs four streams: events, status, the long poll, now and then a renewal.
     ("grpc.max_concurrent_streams", 16),
     ("grpc.so_reuseport", 0),
+    # Of what waits for its turn the library breaks calls off beyond a thousand, by chance: a fleet that comes back at
+    # once has two of each node, and nodes with a deadline of their own.
+    ("grpc.server.max_pending_requests", 50_000),
+    ("grpc.server.max_pending_requests_hard_limit", 50_000),
 )
-MAX_CALLS = 4096
-"""Calls under way over all nodes; a thousand nodes have two or three each. More are told to come again."""
+MAX_CALLS = 20_000
+"""Above what the door itself lets in: beyond this gRPC refuses, and says nothing of when to come again."""
 CERTIFICATE_CHECK_SECONDS = 3600.0
 
 
@@ -71,6 +77,8 @@ async def run(settings: Settings, announce: Callable[[str], None], clock: Clock 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with serving(settings, clock) as where:
+        gc.collect()
+        gc.freeze()  # what lives as long as the process is not walked through again while sites catch up
         announce(where.line())
         await stop.wait()
         log.info("control.stopping")
@@ -105,7 +113,7 @@ async def serving(settings: Settings, clock: Clock = utcnow) -> AsyncIterator[Se
         await ensure_first_user(core.users, settings.data_dir)
         for add in servicers(core, keys.authority.mesh):
             add(doors.grpc)
-        core.board.post(await core.policies.places())
+        core.board.take(await core.policies.places())
         await doors.open(create_app(core.provisions))
         tasks = (
             _keep_certificates(settings, keys.authority, own, doors, clock),
@@ -122,7 +130,15 @@ async def serving(settings: Settings, clock: Clock = utcnow) -> AsyncIterator[Se
 def servicers(core: Core, mesh: str) -> Sequence[Callable[[grpc.aio.Server], None]]:
     """Every gRPC service, as what adds it to a server."""
     door = Door(core.nodes, mesh)
-    sync = EdgeSyncServicer(door, core.database, core.nodes, core.policies, core.push_batch, core.clock)
+    sync = EdgeSyncServicer(
+        door,
+        ReportLane(core.database, core.nodes, core.policies),
+        core.policies,
+        core.push_batch,
+        core.commands,
+        core.figures,
+        core.clock,
+    )
     identity = IdentityServicer(door, core.enrolment)
     return (
         lambda server: sync_pb2_grpc.add_EdgeSyncServicer_to_server(sync, server),
@@ -136,7 +152,15 @@ def background_tasks(
     own: OwnCertificates,
 ) -> Sequence[Coroutine[Any, Any, None]]:
     """Everything that runs beside the requests until the end. Each handles its own errors."""
-    tasks = [core.board.follow(core.policies.places), core.live.run(), core.nodes.write_contacts()]
+    tasks = [
+        core.board.follow(core.policies.places),
+        core.command_board.follow(core.commands.waiting),
+        core.rollout_driver.follow(),
+        core.figures.follow(),
+        core.live.run(),
+        core.forgetting.follow(settings.forget_studies_after),
+        core.nodes.write_contacts(),
+    ]
     if settings.mqtt is not None:
         link = BrokerLink(
             settings.mqtt.host,

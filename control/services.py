@@ -8,22 +8,33 @@ from control.audit.service import AuditService
 from control.broker.service import NudgeService, PresenceService
 from control.clock import Clock
 from control.db.session import Database
+from control.enrolment.approvals import ApprovalService
 from control.enrolment.ca_files import MeshKeys
 from control.enrolment.routes import EnrolLimiter
 from control.enrolment.service import Endpoints, EnrolmentService
+from control.figures.service import FigureService
 from control.fleet.heard import AgeService
+from control.forgetting.service import ForgettingService
 from control.inbox.batch import Sender
 from control.inbox.service import InboxService
 from control.injection import Provisions
 from control.limits import RequestBrake
 from control.live.hub import LiveHub
 from control.live.service import FeedService
+from control.node_commands.board import CommandBoard
+from control.node_commands.service import CommandService
 from control.nodes.reports import NodeCaller
 from control.nodes.service import NodeService
 from control.overview.service import FleetService
 from control.policies.board import PolicyBoard
 from control.policies.service import PolicyService
+from control.previews.service import PreviewService
 from control.promises.service import KeptAnswers
+from control.reconciliation.service import ReconciliationService
+from control.rollouts.driver import RolloutDriver
+from control.rollouts.service import RolloutService
+from control.scopes.service import ScopeService
+from control.scopes.views import ScopeViews
 from control.sites.service import SiteService
 from control.studies.service import StudyService
 from control.sync.rpc import PushBatch
@@ -42,13 +53,19 @@ class Core:
     sites: SiteService
     nodes: NodeService
     policies: PolicyService
+    rollouts: RolloutService
+    rollout_driver: RolloutDriver
     board: PolicyBoard
+    commands: CommandService
+    figures: FigureService
+    command_board: CommandBoard
     enrolment: EnrolmentService
     users: UserService
     push_batch: PushBatch
     live: LiveHub
     nudges: NudgeService
     presence: PresenceService
+    forgetting: ForgettingService
     provisions: Provisions
 
 
@@ -58,8 +75,13 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
     sites = SiteService(database, audit, clock)
     nodes = NodeService(database, sites, audit, clock)
     board = PolicyBoard()
+    figures = FigureService(database, clock)
+    command_board = CommandBoard()
+    commands = CommandService(database, nodes, audit, command_board, clock)
     policies = PolicyService(database, sites, audit, board, keys.policy_key, clock)
-    enrolment = EnrolmentService(database, sites, nodes, policies, audit, keys, endpoints, clock)
+    rollouts = RolloutService(database, sites, nodes, policies, audit, clock)
+    approvals = ApprovalService(database, sites, nodes, audit, clock)
+    enrolment = EnrolmentService(database, sites, nodes, policies, approvals, audit, keys, endpoints, clock)
     users = UserService(database, sites, audit, clock)
     ages = AgeService(clock)
     presence = PresenceService(database, ages, clock)
@@ -71,12 +93,20 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
         sites,
         nodes,
         policies,
+        rollouts,
+        ScopeService(database, sites, nodes, policies, audit, clock),
+        ScopeViews(database, sites, nodes, policies, clock),
+        PreviewService(database, sites, policies, clock),
+        commands,
+        figures,
         enrolment,
+        approvals,
         users,
         users.authenticator(),
         AccountService(database, sites, audit, clock),
         KeptAnswers(database, clock),
         RequestBrake(each_second=200, burst=1000),
+        ReconciliationService(database, ages, clock),
         FleetService(database, sites, nodes, policies, presence),
         StudyService(database, ages),
         feed,
@@ -91,13 +121,19 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
         sites=sites,
         nodes=nodes,
         policies=policies,
+        rollouts=rollouts,
+        rollout_driver=rollouts.driver(),
         board=board,
+        commands=commands,
+        figures=figures,
+        command_board=command_board,
         enrolment=enrolment,
         users=users,
         push_batch=_push_batch(InboxService(database, clock, committed=live.committed)),
         live=live,
-        nudges=NudgeService(database, sites, board),
+        nudges=NudgeService(database, sites, board, command_board),
         presence=presence,
+        forgetting=ForgettingService(database, audit, clock),
         provisions=provisions,
     )
 

@@ -9,6 +9,7 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +19,9 @@ from control.errors import SettingsError
 
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})|[0-9A-Fa-f:.]{2,45}", re.ASCII)
 ENVIRONMENT = "SKERRY_CONTROL_"
+DAYS = re.compile(r"[0-9]{1,5}d", re.ASCII)
+YOUNGEST_FORGOTTEN = timedelta(days=30)
+"""Nodes may tell of an image again within a week, and people look for what came this month."""
 
 
 class Address(BaseModel):
@@ -59,6 +63,17 @@ def read_address(text: object) -> object:
     return {"host": host.removeprefix("[").removesuffix("]"), "port": int(port)}
 
 
+def read_days(value: object) -> object:
+    """Days, written like 730d; nothing is None. Anything that is no text is left for the model."""
+    if not isinstance(value, str):
+        return value
+    if not value:
+        return None
+    if not DAYS.fullmatch(value) or timedelta(days=int(value[:-1])) < YOUNGEST_FORGOTTEN:
+        raise ValueError(f"write a number of days that is at least {YOUNGEST_FORGOTTEN.days}, for example 730d")
+    return timedelta(days=int(value[:-1]))
+
+
 class Settings(BaseModel):
     """Everything that can be set."""
 
@@ -82,6 +97,8 @@ class Settings(BaseModel):
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     """Addresses and networks of the proxies; in the environment with commas between. Only with `behind_proxy`."""
     ca_passphrase_file: Path | None = None
+    forget_studies_after: timedelta | None = None
+    """A number of days such as 730d; None: studies are known for ever."""
 
     @field_validator("http", "https", "grpc", "mqtt", mode="before")
     @classmethod
@@ -102,6 +119,11 @@ class Settings(BaseModel):
             except ValueError:
                 raise ValueError(f"{one!r} is no IP address or network, for example 10.0.0.2 or 10.0.0.0/24") from None
         return proxies
+
+    @field_validator("forget_studies_after", mode="before")
+    @classmethod
+    def _are_days(cls, value: object) -> object:
+        return read_days(value)
 
     @field_validator("public_host")
     @classmethod

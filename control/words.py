@@ -30,10 +30,15 @@ def _cell(row: dict[str, Any], column: str) -> str:
 
 
 def findings(found: Sequence[Mapping[str, Any]], name: str) -> str:
-    """What is wrong or odd in a document, one finding and perhaps a hint each, as the edge says it."""
+    """What is wrong or odd in a document, one finding and perhaps a hint each, as the edge says it.
+
+    Of layers each finding names its layer, and whose policy it concerns.
+    """
     lines = []
     for one in found:
-        lines.append(f"{name}:{one['line']}:{one['column']}: {one['severity']}: {one['message']}")
+        where = one.get("layer") or name
+        whom = f" (of {', '.join(one['of'])})" if one.get("of") else ""
+        lines.append(f"{where}:{one['line']}:{one['column']}: {one['severity']}: {one['message']}{whom}")
         if one["hint"]:
             lines.append(f"    {one['hint']}")
     return "\n".join(lines)

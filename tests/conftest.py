@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from edge.buffer.store import Buffer
+from provisioning.local.storescp import StoreScp
+from tests.real_programs import require
 from tests.standings import check_standings, databases
 
 # Enough for slots to be used again in every node that a test starts, and no gigabyte for each of them.
@@ -22,6 +25,22 @@ Figures = Callable[[str], None]
 def figures(record_property: Callable[[str, object], None]) -> Figures:
     """Tell a figure: one line in the summary of the run."""
     return lambda line: record_property("figure", line)
+
+
+@pytest.fixture
+def buffer(tmp_path: Path) -> Iterator[Buffer]:
+    """An empty one, of a node in `tmp_path / "node"`."""
+    opened = Buffer(tmp_path / "node")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def pacs(tmp_path: Path) -> Iterator[StoreScp]:
+    """A receiver of DCMTK that keeps what it gets in `tmp_path / "pacs"`."""
+    require("storescp")
+    with StoreScp(tmp_path / "pacs") as program:
+        yield program
 
 
 @pytest.fixture(autouse=True)

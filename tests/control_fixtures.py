@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -183,3 +183,31 @@ def control(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         url_file.write_text(url)
         with running_control(folder / "data", "--database-url-file", str(url_file)) as running:
             yield running
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@contextmanager
+def control_with_sites(data_dir: Path) -> Iterator[RunningControl]:
+    """A control plane that knows the sites north and south."""
+    with running_control(data_dir) as running:
+        for site in ("north", "south"):
+            running.client().post("/api/v1/sites", json={"name": site}).raise_for_status()
+        yield running
+
+
+def commands_of_its_admin(program: RunningControl) -> Run:
+    """`skerry-control` as the administrator of this control plane types it."""
+    environment = dict(os.environ) | {
+        "SKERRY_URL": program.url,
+        "SKERRY_PASSWORD_FILE": str(program.data_dir / "admin-password"),
+        "COLUMNS": "160",
+    }
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            control_command(*words), capture_output=True, text=True, timeout=60, check=False, env=environment
+        )
+
+    return run

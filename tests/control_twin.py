@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,11 +16,17 @@ from mesh.v1.common_pb2 import PolicyBundle
 from mesh.v1.enrolment_pb2 import RenewRequest, RenewResponse
 from mesh.v1.sync_pb2 import (
     ATTEMPT_STATE_REJECTED,
+    COMMAND_STATE_ACCEPTED,
+    Command,
     Event,
+    PullCommandsRequest,
+    PullCommandsResponse,
     PullPolicyRequest,
     PullPolicyResponse,
     PushBatchRequest,
     PushBatchResponse,
+    ReportCommandRequest,
+    ReportCommandResponse,
     ReportStatusRequest,
     ReportStatusResponse,
 )
@@ -62,6 +68,8 @@ class ControlTwin:
         """Commit only so many events of a batch."""
         self.fail_next: list[UplinkError] = []
         self.renewals_valid = True
+        self.commands: list[Command] = []
+        self.command_reports: list[ReportCommandRequest] = []
         self._nodes: dict[str, _Node] = {}
         self._policy: PolicyBundle | None = None
         self._changed = threading.Condition()
@@ -111,7 +119,8 @@ class ControlTwin:
             node.hear(request.boot_id)
             ack = node.ack.setdefault(request.epoch, 0)
             held = node.events.setdefault(request.epoch, {})
-            for event in list(request.events)[: self.take_at_most]:
+            taken = () if request.acknowledged > ack else request.events[: self.take_at_most]
+            for event in taken:
                 if event.sequence > ack:
                     held[event.sequence] = event
                     ack = event.sequence
@@ -138,9 +147,23 @@ class ControlTwin:
                 node.nacked = (request.policy.attempt.generation, request.policy.attempt.version)
             node.hear(request.boot_id)
             answer = ReportStatusResponse(clone_suspected=len(node.boots) > len(set(node.boots)))
+            answer.commands_waiting = len(self.commands)
             answer.server_time.GetCurrentTime()
             self._changed.notify_all()
             return answer
+
+    def pull_commands(self, _node_id: str) -> Sequence[Command]:
+        """Those whose end was not reported."""
+        self._enter("pull_commands")
+        with self._changed:
+            ended = {one.command_id for one in self.command_reports if one.state > COMMAND_STATE_ACCEPTED}
+            return [one for one in self.commands if one.command_id not in ended]
+
+    def report_command(self, _node_id: str, request: ReportCommandRequest) -> None:
+        """Kept as it was said."""
+        self._enter("report_command")
+        with self._changed:
+            self.command_reports.append(request)
 
     def renew(self, node_id: str, request: RenewRequest) -> RenewResponse:
         """A certificate for the key of the request; of another mesh when `renewals_valid` is off."""
@@ -186,6 +209,14 @@ class InMemoryUplink:
         self._check()
         return self._twin.report_status(self._node_id, request)
 
+    def pull_commands(self) -> Sequence[Command]:
+        self._check()
+        return self._twin.pull_commands(self._node_id)
+
+    def report_command(self, request: ReportCommandRequest) -> None:
+        self._check()
+        self._twin.report_command(self._node_id, request)
+
     def renew(self, csr_pem: bytes) -> RenewResponse:
         self._check()
         return self._twin.renew(self._node_id, RenewRequest(csr_pem=csr_pem))
@@ -217,6 +248,19 @@ class _Servicer(sync_pb2_grpc.EdgeSyncServicer, enrolment_pb2_grpc.IdentityServi
     ) -> ReportStatusResponse:
         with _as_status(context):
             return self._twin.report_status(_caller(context), request)
+
+    def PullCommands(  # noqa: N802
+        self, _request: PullCommandsRequest, context: grpc.ServicerContext
+    ) -> PullCommandsResponse:
+        with _as_status(context):
+            return PullCommandsResponse(commands=self._twin.pull_commands(_caller(context)))
+
+    def ReportCommand(  # noqa: N802
+        self, request: ReportCommandRequest, context: grpc.ServicerContext
+    ) -> ReportCommandResponse:
+        with _as_status(context):
+            self._twin.report_command(_caller(context), request)
+            return ReportCommandResponse()
 
     def Renew(self, request: RenewRequest, context: grpc.ServicerContext) -> RenewResponse:  # noqa: N802
         with _as_status(context):

@@ -8,7 +8,7 @@ from typing import Any
 
 from mesh.v1 import sync_pb2
 
-START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+START = datetime(2025, 11, 20, 8, 0, tzinfo=UTC)
 
 EPOCH = 0xF00D_0000_0000_0001
 """Above 2^63, as half of all random epochs are."""

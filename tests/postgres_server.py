@@ -24,8 +24,11 @@ def postgres_programs() -> Path | None:
 
 
 @contextmanager
-def running_postgres(programs: Path) -> Iterator[str]:
-    """The URL of a running server, without a database name. Fast rather than durable: it lives for one test run."""
+def running_postgres(programs: Path, *settings: str) -> Iterator[str]:
+    """The URL of a running server, without a database name. Fast rather than durable: it lives for one test run.
+
+    `settings` (`fsync=on`) come after ours.
+    """
     # PostgreSQL refuses to run as root; Debian's package brings the account.
     account = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
     folder = Path(tempfile.mkdtemp(prefix="skerry-pg-"))
@@ -36,6 +39,7 @@ def running_postgres(programs: Path) -> Iterator[str]:
             shutil.chown(folder, account)
         _run(account, [programs / "initdb", "-D", data, "-U", "skerry", "-A", "trust", "-E", "UTF8", "--no-sync"])
         options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off -c max_connections=200"
+        options += "".join(f" -c {one}" for one in settings)
         _run(account, [programs / "pg_ctl", "-D", data, "-l", log, "-w", "-t", "60", "-o", options, "start"])
         yield f"postgresql://skerry@127.0.0.1:{port}"
     finally:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-Place = tuple[int, int]
-"""(generation, version) of the policy that a site shall run."""
+Place = tuple[int, ...]
+"""(generation, version) of the policy that a site shall run; a third number tells apart what single nodes shall run."""
 
 MAX_PAYLOAD = 1024
 STATES = frozenset({"online", "offline"})

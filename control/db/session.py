@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
 from weakref import WeakSet
 
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from control.attempt import is_trial, note_commit
 from control.errors import SettingsError
 
+CLOSE_SECONDS = 5.0
 WRITES = "skerry_writes"
 """Execution option of the engine whose transactions may write."""
 
@@ -73,6 +74,8 @@ class Database:
         self._writing = async_sessionmaker(engine.execution_options(**{WRITES: True}), expire_on_commit=False)
         # One writer at a time is all that SQLite can do: a fair queue here instead of its polling.
         self._writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        self._under_way, self._idle = 0, asyncio.Event()
+        self._idle.set()
 
     @property
     def engine(self) -> AsyncEngine:
@@ -90,7 +93,7 @@ class Database:
 
         In a trial (`control.attempt`) it is rolled back in any case.
         """
-        async with self._writer or nullcontext(), _unit(self._writing()) as session:
+        async with self._writer or nullcontext(), self._unit(self._writing()) as session:
             yield session
             if is_trial():
                 await _to_its_end(session.flush())  # what the database would refuse is refused in a trial too
@@ -101,26 +104,37 @@ class Database:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:
         """A unit of work that only reads. Whatever it changed is thrown away."""
-        async with _unit(self._reading()) as session:
+        async with self._unit(self._reading()) as session:
             yield session
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Let go of all connections: when the units under way have ended, and after some seconds in any case.
+
+        A connection that came back to a pool that is gone would be closed by nobody.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), CLOSE_SECONDS)
         await self._engine.dispose()
 
+    @asynccontextmanager
+    async def _unit(self, session: AsyncSession) -> AsyncIterator[AsyncSession]:
+        """A session that has begun; when the block is left, its connection is back, whatever happened in between.
 
-@asynccontextmanager
-async def _unit(session: AsyncSession) -> AsyncIterator[AsyncSession]:
-    """A session that has begun; when the block is left, its connection is back, whatever happened in between.
-
-    A caller who goes away cancels at any moment. A BEGIN that is given up half-way would keep its lock on the
-    whole of a SQLite database, on a connection that nobody rolls back.
-    """
-    try:
-        await _to_its_end(session.connection())
-        yield session
-    finally:
-        await _to_its_end(session.close())
+        A caller who goes away cancels at any moment. A BEGIN that is given up half-way would keep its lock on the
+        whole of a SQLite database, on a connection that nobody rolls back.
+        """
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            await _to_its_end(session.connection())
+            yield session
+        finally:
+            try:
+                await _to_its_end(session.close())
+            finally:
+                self._under_way -= 1
+                if not self._under_way:
+                    self._idle.set()
 
 
 async def _to_its_end(step: Coroutine[Any, Any, object]) -> None:

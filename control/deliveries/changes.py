@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class DeliveryState(StrEnum):
@@ -13,6 +13,7 @@ class DeliveryState(StrEnum):
     GATHERING = "gathering"
     DUE = "due"
     SENDING = "sending"
+    VERIFYING = "verifying"
     RETRY_WAIT = "retry_wait"
     DELIVERED = "delivered"
     HELD = "held"
@@ -45,6 +46,7 @@ UNFINISHED: dict[DeliveryState, int] = {
     DeliveryState.HELD: 1,
     DeliveryState.DUE: 1,
     DeliveryState.SENDING: 1,
+    DeliveryState.VERIFYING: 1,
     DeliveryState.RETRY_WAIT: 1,
     DeliveryState.PARKED: 2,  # a person is needed, so it outranks what goes on by itself
     DeliveryState.QUARANTINED: 2,
@@ -65,17 +67,17 @@ FINALITY: dict[DeliveryState, int] = {
     DeliveryState.RETRY_WAIT: 2,
     DeliveryState.HELD: 3,
     DeliveryState.SENDING: 4,
-    DeliveryState.PARKED: 5,
-    DeliveryState.QUARANTINED: 6,
-    DeliveryState.SUPERSEDED: 7,
-    DeliveryState.DISCARDED: 8,
-    DeliveryState.DELIVERED: 9,
+    DeliveryState.VERIFYING: 5,
+    DeliveryState.PARKED: 6,
+    DeliveryState.QUARANTINED: 7,
+    DeliveryState.SUPERSEDED: 8,
+    DeliveryState.DISCARDED: 9,
+    DeliveryState.DELIVERED: 10,
 }
 """Which of two changes with the same time stands, when their epochs differ: one that says delivered is kept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryChange:
+class DeliveryChange(NamedTuple):
     """A delivery took a transition on its node."""
 
     node_id: str

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Index, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control.db.base import Base
+from control.db.base import Base, key_text
 
 
 class Delivery(Base):
@@ -15,23 +15,23 @@ class Delivery(Base):
 
     __tablename__ = "delivery"
     __table_args__ = (
-        Index("ix_delivery_study", "study_instance_uid", "sop_instance_uid", "unfinished"),
+        Index("ix_delivery_study", "study_instance_uid", "site", "unfinished"),
         Index(
             "ix_delivery_unfinished",
             "unfinished",
             "site",
             "study_instance_uid",
-            postgresql_where=text("unfinished > 0"),
-            sqlite_where=text("unfinished > 0"),
+            postgresql_where=text("unfinished <> 0"),
+            sqlite_where=text("unfinished <> 0"),
         ),
     )
 
-    node_id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    instance_id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    destination: Mapped[str] = mapped_column(String(128), primary_key=True)
-    site: Mapped[str] = mapped_column(String(63))
-    sop_instance_uid: Mapped[str] = mapped_column(String(256))
-    study_instance_uid: Mapped[str] = mapped_column(String(256))
+    node_id: Mapped[str] = mapped_column(key_text(64), primary_key=True)
+    instance_id: Mapped[str] = mapped_column(key_text(32), primary_key=True)
+    destination: Mapped[str] = mapped_column(key_text(128), primary_key=True)
+    site: Mapped[str] = mapped_column(key_text(63))
+    sop_instance_uid: Mapped[str] = mapped_column(key_text(256))
+    study_instance_uid: Mapped[str] = mapped_column(key_text(256))
     state: Mapped[str] = mapped_column(String(16))
     """See `changes.DeliveryState`."""
     unfinished: Mapped[int] = mapped_column(SmallInteger)
@@ -45,6 +45,6 @@ class Delivery(Base):
     """By the node's clock."""
     delivered_at: Mapped[datetime | None]
     """When it was first delivered. Stays when the delivery is asked for again."""
-    epoch: Mapped[str] = mapped_column(String(16))
+    epoch: Mapped[str] = mapped_column(key_text(16))
     sequence: Mapped[int] = mapped_column(BigInteger)
     """Of the event that this row tells of; 0: from the reception, before any change."""

@@ -14,5 +14,4 @@ async def learn_deliveries(
     session: AsyncSession, owed: Iterable[DeliveryChange], changes: Sequence[DeliveryChange]
 ) -> None:
     """Keep what nodes owe (from receptions) and how far they are. The same event twice leaves the same rows."""
-    await repository.store_owed(session, owed)
-    await repository.store_changes(session, changes)
+    await repository.store(session, owed, changes)

@@ -178,6 +178,13 @@ def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
+def proven_key(csr: x509.CertificateSigningRequest) -> str:
+    """The fingerprint of the key whose possession a request of `read_csr` proves."""
+    key = csr.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)  # `read_csr` lets no other one pass
+    return fingerprint(key)
+
+
 def _builder(
     common_name: str, key: ec.EllipticCurvePublicKey, now: datetime, life: timedelta
 ) -> x509.CertificateBuilder:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Table, select, update
+from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control.db.upsert import insert_missing
-from control.enrolment.models import EnrolmentToken, Mesh
+from control.enrolment.models import EnrolmentRequest, EnrolmentToken, Mesh
 
 
 def add_token(tx: AsyncSession, token: EnrolmentToken) -> None:
@@ -17,25 +18,31 @@ def add_token(tx: AsyncSession, token: EnrolmentToken) -> None:
     tx.add(token)
 
 
-async def consume(tx: AsyncSession, *, token_id: str, secret_sha256: str, now: datetime) -> EnrolmentToken | None:
-    """Use a token up. One statement: of two boxes that come at the same moment, one gets it."""
-    statement = (
-        update(EnrolmentToken)
-        .where(
-            EnrolmentToken.id == token_id,
-            EnrolmentToken.secret_sha256 == secret_sha256,
-            EnrolmentToken.used_at.is_(None),
-            EnrolmentToken.expires_at > now,
-        )
-        .values(used_at=now)
-        .returning(EnrolmentToken)
-    )
-    return await tx.scalar(statement)
+async def lock_token(tx: AsyncSession, token_id: str) -> EnrolmentToken | None:
+    """A token, used or not, held until the transaction ends: of two boxes that come at once, one gets it."""
+    return await tx.scalar(select(EnrolmentToken).where(EnrolmentToken.id == token_id).with_for_update())
 
 
-async def token(session: AsyncSession, token_id: str) -> EnrolmentToken | None:
-    """A token, used or not."""
-    return await session.scalar(select(EnrolmentToken).where(EnrolmentToken.id == token_id))
+def add_request(tx: AsyncSession, request: EnrolmentRequest) -> None:
+    """A box that waits."""
+    tx.add(request)
+
+
+async def request_of(session: AsyncSession, token_id: str) -> EnrolmentRequest:
+    """The request that came with a token."""
+    return (await session.scalars(select(EnrolmentRequest).where(EnrolmentRequest.token_id == token_id))).one()
+
+
+async def request(session: AsyncSession, request_id: str, *, lock: bool = False) -> EnrolmentRequest | None:
+    """One request; with `lock`, held until the transaction ends."""
+    query = select(EnrolmentRequest).where(EnrolmentRequest.id == request_id)
+    return await session.scalar(query.with_for_update() if lock else query)
+
+
+async def waiting_requests(session: AsyncSession, *, state: str, now: datetime) -> Sequence[EnrolmentRequest]:
+    """The boxes that wait, the oldest first. Each took a token, so there are few."""
+    query = select(EnrolmentRequest).where(EnrolmentRequest.state == state, EnrolmentRequest.expires_at > now)
+    return (await session.scalars(query.order_by(EnrolmentRequest.asked_at, EnrolmentRequest.id))).all()
 
 
 async def bind_mesh(tx: AsyncSession, *, ca_pin: str, created_at: datetime) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteAge:
+class SiteAge(NamedTuple):
     """When a site was last heard of."""
 
     site: str

@@ -24,9 +24,9 @@ class AgeService:
         words = await repository.site_words(session, silent_before=now - SILENT_AFTER)
         return [site_age(**word._asdict(), now=now) for word in words]
 
-    async def living_site(self, session: AsyncSession, node_id: str) -> str | None:
-        """The site of a node, when it is enrolled and was not revoked."""
-        return await repository.living_site(session, node_id)
+    async def living_sites(self, session: AsyncSession, node_ids: Sequence[str]) -> dict[str, str]:
+        """The site of each of these nodes that is enrolled and was not revoked."""
+        return await repository.living_sites(session, node_ids)
 
     async def node_names(self, session: AsyncSession, node_ids: Sequence[str]) -> dict[str, str]:
         """What people call these nodes."""

@@ -34,10 +34,10 @@ async def site_words(session: AsyncSession, *, silent_before: datetime) -> Seque
     return [SiteWord(name, nodes, silent_nodes, at) for name, nodes, silent_nodes, at in found]
 
 
-async def living_site(session: AsyncSession, node_id: str) -> str | None:
-    """The site of a node, when it is enrolled and was not revoked."""
-    of_node = select(Site.name).join(Node, Node.site_id == Site.id)
-    return await session.scalar(of_node.where(Node.id == node_id, Node.revoked_at.is_(None)))
+async def living_sites(session: AsyncSession, node_ids: Sequence[str]) -> dict[str, str]:
+    """The sites of those of these nodes that are enrolled and were not revoked."""
+    of_nodes = select(Node.id, Site.name).join(Site, Node.site_id == Site.id)
+    return dict(iter(await session.execute(of_nodes.where(Node.id.in_(node_ids), Node.revoked_at.is_(None)))))
 
 
 async def node_names(session: AsyncSession, node_ids: Sequence[str]) -> dict[str, str]:

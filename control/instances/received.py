@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteReason:
+class RouteReason(NamedTuple):
     """Why one route took the object, or did not."""
 
     route: str
@@ -16,9 +15,11 @@ class RouteReason:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceivedInstance:
-    """A node has taken custody of one object. Says nothing about its delivery."""
+class ReceivedInstance(NamedTuple):
+    """A node has taken custody of one object. Says nothing about its delivery.
+
+    A tuple, because fifteen thousand of them are made in a second when sites come back from an outage.
+    """
 
     node_id: str
     site: str

@@ -11,11 +11,11 @@ from control.instances import repository
 from control.instances.received import ReceivedInstance
 
 
-async def learn_receptions(session: AsyncSession, receptions: Sequence[ReceivedInstance]) -> None:
-    """Keep what nodes hold. The same event twice leaves the same rows."""
-    await repository.store_receptions(session, receptions)
+async def learn_objects(
+    session: AsyncSession, receptions: Sequence[ReceivedInstance], untold: Sequence[DeliveryChange]
+) -> None:
+    """Keep what nodes hold, also objects of which only a delivery was told: a trace must show them, not hide them.
 
-
-async def learn_from_deliveries(session: AsyncSession, changes: Sequence[DeliveryChange]) -> None:
-    """Keep objects of which only a delivery was told: a trace must show them, not hide them."""
-    await repository.store_stubs(session, changes)
+    The same event twice leaves the same rows.
+    """
+    await repository.store(session, receptions, untold)

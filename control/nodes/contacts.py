@@ -1,7 +1,7 @@
 """Who was recognised a moment ago, and when each node spoke: so that a call costs no query and no write of its own.
 
-A thousand nodes that come back at once make some thousand calls in a second. Each used to read two tables, twice for a
-long poll, and one in ten seconds of each node wrote a row in a transaction of its own.
+A thousand nodes that come back at once make some thousand calls in a second. Who is not known is looked up together
+with all others that ask meanwhile, and who spoke is written once a second for all of them.
 """
 
 from __future__ import annotations
@@ -26,20 +26,25 @@ class Contacts:
         self._known: dict[str, tuple[NodeCaller, float]] = {}
         self._spoke: dict[str, datetime] = {}
         self._written: dict[str, float] = {}
+        self.revocations = 0
+        """Counts up; what was looked up before the last one must not be remembered after it."""
 
     def known(self, node_id: str) -> NodeCaller | None:
         """Who this is, when that was looked up a moment ago."""
         caller, until = self._known.get(node_id, (None, 0.0))
         return caller if self._monotonic() < until else None
 
-    def recognised(self, caller: NodeCaller) -> None:
-        """It was looked up now."""
+    def recognised(self, caller: NodeCaller, *, revocations: int) -> None:
+        """It was looked up now; `revocations` as they were before."""
+        if revocations != self.revocations:
+            return
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
         self._known[caller.node_id] = (caller, self._monotonic() + RECOGNISED_SECONDS)
 
     def forget(self, node_id: str) -> None:
         """Look again at its next call: it was revoked."""
+        self.revocations += 1
         self._known.pop(node_id, None)
 
     def spoke(self, node_id: str, at: datetime) -> None:

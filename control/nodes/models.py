@@ -34,6 +34,8 @@ class Node(Base):
     """What people call the box, unique among those of its site that are not revoked."""
     key_fingerprint: Mapped[str] = mapped_column(String(64))
     """SHA-256 of the public key (SubjectPublicKeyInfo, DER) in its present certificate."""
+    previous_key_fingerprint: Mapped[str] = mapped_column(String(64), server_default="")
+    """Of the key before that. A renewal whose answer was lost leaves the node with it."""
     certificate_ends: Mapped[datetime]
     enrolled_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
@@ -62,6 +64,8 @@ class NodeReport(Base):
     outbox_events: Mapped[int] = mapped_column(BigInteger)
     spool_free_bytes: Mapped[int] = mapped_column(BigInteger)
     spool_total_bytes: Mapped[int] = mapped_column(BigInteger)
+    inflow_bytes_per_hour: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    outage_seconds: Mapped[int] = mapped_column(BigInteger, server_default="0")
     conditions: Mapped[list[dict[str, Any]]] = mapped_column(JsonDocument)
     """[{code, severity, text, hint}]"""
     active_generation: Mapped[int] = mapped_column(BigInteger)
@@ -70,8 +74,10 @@ class NodeReport(Base):
     attempt_generation: Mapped[int] = mapped_column(BigInteger)
     attempt_version: Mapped[int] = mapped_column(BigInteger)
     attempt_state: Mapped[str] = mapped_column(String(16))
-    """`` | applying | applied | rejected"""
+    """`` | applying | applied | rejected | rolled_back"""
     attempt_error: Mapped[str] = mapped_column(Text)
+    policy_figures: Mapped[dict[str, int]] = mapped_column(JsonDocument, server_default="{}")
+    """What it counted since it began to run its policy; empty: an old node, or none of the centre's policies."""
     recent_boots: Mapped[list[dict[str, Any]]] = mapped_column(JsonDocument)
     """[{boot_id, at}], the last few changes: two boots that alternate are two boxes."""
     clone_suspected: Mapped[bool] = mapped_column(Boolean)

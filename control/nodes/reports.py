@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 SILENT_AFTER = timedelta(minutes=3)
@@ -58,8 +59,16 @@ class StatusReport:
     active_sha256: bytes
     attempt: PolicyPlace
     attempt_state: str
-    """`` | applying | applied | rejected"""
+    """`` | applying | applied | rejected | rolled_back"""
     attempt_error: str
+    inflow_bytes_per_hour: int = 0
+    """0: not known."""
+    outage_seconds: int = 0
+    """How long its free room lasts at that inflow when nothing leaves; 0: not known."""
+    policy_figures: Mapping[str, int] = field(default_factory=dict)
+    """What it counted since it began to run its policy (`PolicyFigures`)."""
+    attempt_offer: int = 0
+    """Of the bundle that the attempt came with; 0: not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

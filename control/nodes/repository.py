@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import Select, Table, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control.db.upsert import Assignments, Columns, upsert
 from control.nodes.clones import Boot, BootHistory
 from control.nodes.models import Node, NodeReport
 from control.nodes.reports import StatusReport
+from control.sites.models import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A node as the door looks at it."""
+
+    node_id: str
+    name: str
+    site_id: int
+    site: str
+    revoked_at: datetime | None
+    last_contact_at: datetime | None
 
 
 def add(tx: AsyncSession, node: Node) -> None:
@@ -23,11 +38,6 @@ async def by_id(session: AsyncSession, node_id: str, *, lock: bool = False) -> N
     """The node with this id; with `lock`, held until the transaction ends."""
     query = select(Node).where(Node.id == node_id)
     return await session.scalar(query.with_for_update() if lock else query)
-
-
-async def touch(tx: AsyncSession, node_id: str, at: datetime) -> None:
-    """Note that a node spoke."""
-    await tx.execute(update(Node).where(Node.id == node_id).values(last_contact_at=at))
 
 
 async def touch_all(tx: AsyncSession, contacts: Mapping[str, datetime]) -> None:
@@ -64,38 +74,56 @@ async def report_of(session: AsyncSession, node_id: str) -> NodeReport | None:
     return await session.get(NodeReport, node_id)
 
 
-def store_report(
-    tx: AsyncSession,
-    row: NodeReport | None,
-    *,
-    node_id: str,
-    report: StatusReport,
-    boots: BootHistory,
-    at: datetime,
+async def standing(session: AsyncSession, node_ids: Sequence[str]) -> dict[str, Standing]:
+    """What is known of these nodes, of those that exist."""
+    query = select(Node.id, Node.name, Node.site_id, Site.name, Node.revoked_at, Node.last_contact_at)
+    rows = await session.execute(query.join(Site, Site.id == Node.site_id).where(Node.id.in_(node_ids)))
+    return {row[0]: Standing(*row) for row in rows}
+
+
+async def lock_living(tx: AsyncSession, node_ids: Sequence[str]) -> set[str]:
+    """Those of the nodes that were not revoked: held, in the order of their ids, until the transaction ends."""
+    query = select(Node.id).where(Node.id.in_(node_ids), Node.revoked_at.is_(None)).order_by(Node.id)
+    return set((await tx.scalars(query.with_for_update(key_share=True))).all())
+
+
+async def memories(session: AsyncSession, node_ids: Sequence[str]) -> dict[str, tuple[tuple[Boot, ...], bool]]:
+    """The boot ids that the reports of these nodes remember, and whether a clone was suspected."""
+    query = select(NodeReport.node_id, NodeReport.recent_boots, NodeReport.clone_suspected)
+    rows = await session.execute(query.where(NodeReport.node_id.in_(node_ids)))
+    return {node_id: (_boots(boots), suspected) for node_id, boots, suspected in rows}
+
+
+async def store_reports(
+    tx: AsyncSession, reports: Mapping[str, tuple[StatusReport, BootHistory]], *, at: datetime
 ) -> None:
-    """Put a report in the place of the one before."""
-    if row is None:
-        row = NodeReport(node_id=node_id)
-        tx.add(row)
-    for name, value in _columns(report).items():
-        setattr(row, name, value)
-    row.reported_at = at
-    row.recent_boots = [{"boot_id": boot.boot_id, "at": boot.at.isoformat()} for boot in boots.boots]
-    row.clone_suspected = boots.clone_suspected
+    """Put these reports in the place of those before, by node id."""
+    rows = [
+        {
+            "node_id": node_id,
+            "reported_at": at,
+            "recent_boots": [{"boot_id": boot.boot_id, "at": boot.at.isoformat()} for boot in boots.boots],
+            "clone_suspected": boots.clone_suspected,
+            **_columns(report),
+        }
+        for node_id, (report, boots) in reports.items()
+    ]
+    await upsert(tx, cast("Table", NodeReport.__table__), rows, _the_new_one)
 
 
-def boots_of(row: NodeReport | None) -> tuple[Boot, ...]:
-    """The boot ids that a report row remembers."""
-    if row is None:
-        return ()
-    return tuple(Boot(boot_id=one["boot_id"], at=datetime.fromisoformat(one["at"])) for one in row.recent_boots)
+def _the_new_one(_stands: Columns, comes: Columns) -> Assignments:
+    return {column.name: column for column in comes if column.name != "node_id"}
+
+
+def _boots(kept: Sequence[Mapping[str, str]]) -> tuple[Boot, ...]:
+    return tuple(Boot(boot_id=one["boot_id"], at=datetime.fromisoformat(one["at"])) for one in kept)
 
 
 def _columns(report: StatusReport) -> dict[str, object]:
     columns: dict[str, object] = {
         name: getattr(report, name)
         for name in StatusReport.__dataclass_fields__
-        if name not in {"active", "attempt", "conditions"}
+        if name not in {"active", "attempt", "attempt_offer", "conditions"}
     }
     return columns | {
         "conditions": [asdict(one) for one in report.conditions],

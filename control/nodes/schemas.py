@@ -46,6 +46,10 @@ class ReportItem(BaseModel):
     outbox_events: int
     spool_free_bytes: int
     spool_total_bytes: int
+    inflow_bytes_per_hour: int
+    """Over the last hour; 0: not known yet."""
+    outage_seconds: int
+    """How long the free room lasts at that inflow when nothing leaves; 0: not known yet."""
     conditions: list[ConditionItem]
     active: PolicyPlaceItem
     attempt: PolicyPlaceItem
@@ -62,6 +66,10 @@ class NodeItem(BaseModel):
     state: str
     enrolled_at: datetime
     certificate_ends: datetime
+    certificate_days: int
+    """Whole days until then; negative when it has ended."""
+    clock_offset_seconds: int | None
+    """How far the node's clock was ahead of this one at its last report; negative: behind."""
     revoked_at: datetime | None
     last_contact_at: datetime | None
     age_seconds: int | None
@@ -84,7 +92,12 @@ def node_item(facts: NodeFacts, now: datetime) -> NodeItem:
     report = ReportItem.model_validate(facts.report) if facts.report is not None else None
     if report is not None and facts.clone_suspected:
         report.conditions.insert(0, CLONED)
+    offset = None
+    if facts.report is not None and facts.report.node_time is not None and facts.reported_at is not None:
+        offset = round((facts.report.node_time - facts.reported_at).total_seconds())
     return NodeItem(
+        certificate_days=(facts.certificate_ends - now).days,
+        clock_offset_seconds=offset,
         id=facts.id,
         name=facts.name,
         site=facts.site,

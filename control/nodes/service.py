@@ -16,12 +16,14 @@ from control.audit.service import AuditService
 from control.clock import Clock
 from control.db.session import Database
 from control.errors import NameTaken, NodeRevoked, UnknownNode
+from control.gather import Gatherer
 from control.names import is_name
 from control.nodes import repository
-from control.nodes.clones import hear
+from control.nodes.clones import BootHistory, hear
 from control.nodes.contacts import Contacts
-from control.nodes.models import Node, NodeReport
-from control.nodes.reports import Condition, NodeCaller, NodeFacts, PolicyPlace, StatusReport
+from control.nodes.facts import node_facts
+from control.nodes.models import Node
+from control.nodes.reports import NodeCaller, NodeFacts, StatusReport
 from control.principals import Scope, within
 from control.sites.service import SiteFacts, SiteService
 
@@ -29,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 CONTACTS_SECONDS = 1.0
 """How often the contacts of all nodes are written, together."""
+
+TOGETHER, WAITING = 500, 20_000
+"""Nodes that are looked up by one query, and that wait for theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,9 @@ class NodeService:
         self._audit = audit
         self._clock = clock
         self._contacts = Contacts(monotonic)
+        self._lookups: Gatherer[str, repository.Standing | None] = Gatherer(
+            self._look_up, most_together=TOGETHER, most_waiting=WAITING
+        )
 
     async def admit(self, tx: AsyncSession, site: SiteFacts, node: NewNode, *, actor: str) -> None:
         """Add a node, inside the transaction that consumes its token.
@@ -92,22 +100,28 @@ class NodeService:
         """
         known = self._contacts.known(node_id)
         if known is None:
-            async with self._database.snapshot() as session:
-                node = await repository.by_id(session, node_id)
-                if node is None:
-                    raise UnknownNode
-                site = (await self._sites.names(session, only=node.site_id))[node.site_id]
-            if site == site_name and node.revoked_at is not None:
+            revocations = self._contacts.revocations
+            found = await self._lookups.ask(node_id)
+            if found is None:
+                raise UnknownNode
+            if found.site == site_name and found.revoked_at is not None:
                 raise NodeRevoked
-            known = NodeCaller(node_id=node.id, name=node.name, site_id=node.site_id, site=site)
-            self._contacts.recognised(known)
-            if node.last_contact_at is None and site == site_name:  # people wait for a new box to show itself
-                async with self._database.transaction() as tx:
-                    await repository.touch(tx, node_id, self._clock())
+            known = NodeCaller(node_id=found.node_id, name=found.name, site_id=found.site_id, site=found.site)
+            self._contacts.recognised(known, revocations=revocations)
         if known.site != site_name:
             raise UnknownNode
         self._contacts.spoke(node_id, self._clock())
         return known
+
+    async def _look_up(self, node_ids: Sequence[str]) -> Sequence[repository.Standing | None]:
+        async with self._database.snapshot() as session:
+            found = await repository.standing(session, sorted(set(node_ids)))
+        new = [one.node_id for one in found.values() if one.last_contact_at is None and one.revoked_at is None]
+        if new:  # people wait for a new box to show itself
+            now = self._clock()
+            async with self._database.transaction() as tx:
+                await repository.touch_all(tx, dict.fromkeys(new, now))
+        return [found.get(node_id) for node_id in node_ids]
 
     async def write_contacts(self) -> None:
         """Run for ever: keep when each node spoke. A database that does not answer delays that and nothing else."""
@@ -123,25 +137,42 @@ class NodeService:
                 self._contacts.put_back(contacts)
                 log.warning("node.contacts_unwritten", error=type(error).__name__)
 
-    async def store_report(self, tx: AsyncSession, caller: NodeCaller, report: StatusReport) -> bool:
-        """Keep a status report in the place of the one before. True when two boxes seem to share the identity."""
-        await repository.by_id(tx, caller.node_id, lock=True)  # two clones report at the same moment
+    async def store_reports(
+        self, tx: AsyncSession, said: Sequence[tuple[NodeCaller, StatusReport]]
+    ) -> Sequence[bool | None]:
+        """Keep many at once, in their order: whether two boxes seem to share each identity; None of a revoked node."""
+        ids = sorted({caller.node_id for caller, _ in said})
+        living = await repository.lock_living(tx, ids)  # two clones report at the same moment
+        memories = await repository.memories(tx, ids)
         now = self._clock()
-        row = await repository.report_of(tx, caller.node_id)
-        before = row is not None and row.clone_suspected
-        boots = hear(repository.boots_of(row), report.boot_id, now)
-        repository.store_report(tx, row, node_id=caller.node_id, report=report, boots=boots, at=now)
-        await repository.touch(tx, caller.node_id, now)
-        if boots.clone_suspected and not before:
-            log.error("node.clone_suspected", node=caller.node_id, site=caller.site)
-            await self._audit.record(
-                tx,
-                actor="system",
-                action="node.clone_suspected",
-                object=f"node:{caller.node_id}",
-                after={"site": caller.site, "name": caller.name},
-            )
-        return boots.clone_suspected
+        newest: dict[str, tuple[StatusReport, BootHistory]] = {}
+        answers: list[bool | None] = []
+        suspects: list[NodeCaller] = []
+        for caller, report in said:
+            if caller.node_id not in living:
+                answers.append(None)
+                continue
+            before, suspected = memories.get(caller.node_id, ((), False))
+            boots = hear(before, report.boot_id, now)
+            memories[caller.node_id] = (boots.boots, boots.clone_suspected)
+            newest[caller.node_id] = (report, boots)
+            answers.append(boots.clone_suspected)
+            if boots.clone_suspected and not suspected:
+                suspects.append(caller)
+        await repository.store_reports(tx, newest, at=now)
+        for caller in suspects:
+            await self._tell_of_clone(tx, caller)
+        return answers
+
+    async def _tell_of_clone(self, tx: AsyncSession, caller: NodeCaller) -> None:
+        log.error("node.clone_suspected", node=caller.node_id, site=caller.site)
+        await self._audit.record(
+            tx,
+            actor="system",
+            action="node.clone_suspected",
+            object=f"node:{caller.node_id}",
+            after={"site": caller.site, "name": caller.name},
+        )
 
     async def replace_key(
         self, tx: AsyncSession, caller: NodeCaller, *, key_fingerprint: str, certificate_ends: datetime
@@ -151,6 +182,8 @@ class NodeService:
         if node is None or node.revoked_at is not None:
             raise NodeRevoked
         before = {"key_fingerprint": node.key_fingerprint}
+        if key_fingerprint != node.key_fingerprint:
+            node.previous_key_fingerprint = node.key_fingerprint
         node.key_fingerprint, node.certificate_ends = key_fingerprint, certificate_ends
         await tx.flush()
         await self._audit.record(
@@ -161,6 +194,21 @@ class NodeService:
             before=before,
             after={"site": caller.site, "key_fingerprint": key_fingerprint},
         )
+
+    async def holder_of_key(self, tx: AsyncSession, node_id: str, key_fingerprint: str) -> NodeCaller:
+        """The node to which this key is bound, by its newest certificate or the one before.
+
+        Raises:
+            UnknownNode: there is none, or its key is another one: nobody learns which.
+            NodeRevoked
+        """
+        node = await repository.by_id(tx, node_id, lock=True) if is_name(node_id) else None
+        if node is None or key_fingerprint not in {node.key_fingerprint, node.previous_key_fingerprint}:
+            raise UnknownNode
+        if node.revoked_at is not None:
+            raise NodeRevoked
+        site = (await self._sites.names(tx, only=node.site_id))[node.site_id]
+        return NodeCaller(node_id=node.id, name=node.name, site_id=node.site_id, site=site)
 
     async def revoke(self, node_id: str, *, actor: str) -> NodeFacts:
         """Refuse this node from now on. Done twice, it stays done.
@@ -196,10 +244,14 @@ class NodeService:
             UnknownNode
         """
         async with self._database.snapshot() as session:
-            found = await repository.with_report(session, node_id) if is_name(node_id) else None
-            if found is None:
-                raise UnknownNode
-            names = await self._sites.names(session, only=found[0].site_id)
+            return await self.get_in(session, node_id)
+
+    async def get_in(self, session: AsyncSession, node_id: str) -> NodeFacts:
+        """The same, inside somebody's unit of work."""
+        found = await repository.with_report(session, node_id) if is_name(node_id) else None
+        if found is None:
+            raise UnknownNode
+        names = await self._sites.names(session, only=found[0].site_id)
         return node_facts(*found, site=names[found[0].site_id])
 
     async def page(self, *, site: str | None, after: str, limit: int, scope: Scope = None) -> Sequence[NodeFacts]:
@@ -221,42 +273,3 @@ class NodeService:
         names = {site.id: site.name for site in sites}
         found = await repository.of_sites(session, list(names))
         return [node_facts(node, report, site=names[node.site_id]) for node, report in found]
-
-
-def node_facts(node: Node, report: NodeReport | None, *, site: str) -> NodeFacts:
-    """A row and its report as values."""
-    return NodeFacts(
-        id=node.id,
-        name=node.name,
-        site=site,
-        enrolled_at=node.enrolled_at,
-        certificate_ends=node.certificate_ends,
-        revoked_at=node.revoked_at,
-        last_contact_at=node.last_contact_at,
-        reported_at=report.reported_at if report else None,
-        report=_report(report) if report else None,
-        clone_suspected=report.clone_suspected if report else False,
-    )
-
-
-def _report(row: NodeReport) -> StatusReport:
-    return StatusReport(
-        boot_id=row.boot_id,
-        epoch=row.epoch,
-        software_version=row.software_version,
-        dicom_endpoint=row.dicom_endpoint,
-        node_time=row.node_time,
-        instances_held=row.instances_held,
-        deliveries_waiting=row.deliveries_waiting,
-        deliveries_parked=row.deliveries_parked,
-        oldest_waiting_seconds=row.oldest_waiting_seconds,
-        outbox_events=row.outbox_events,
-        spool_free_bytes=row.spool_free_bytes,
-        spool_total_bytes=row.spool_total_bytes,
-        conditions=tuple(Condition(**one) for one in row.conditions),
-        active=PolicyPlace(generation=row.active_generation, version=row.active_version),
-        active_sha256=row.active_sha256,
-        attempt=PolicyPlace(generation=row.attempt_generation, version=row.attempt_version),
-        attempt_state=row.attempt_state,
-        attempt_error=row.attempt_error,
-    )

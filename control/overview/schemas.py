@@ -9,14 +9,14 @@ from pydantic import BaseModel
 from control.nodes.reports import NodeFacts
 from control.nodes.schemas import NodeItem, PolicyPlaceItem, node_item
 from control.overview.service import SiteView
-from control.policies.revisions import same_text
+from control.policies.revisions import REFUSED, same_text
 
 
 class FleetNode(NodeItem):
     """A node, and how it stands to the policy of its site."""
 
     policy_state: str
-    """none (nothing published) | unknown (not heard of) | pending | applied | rejected"""
+    """none (nothing published) | unknown (not heard of) | pending | applied | rejected | rolled_back"""
     presence: str
     """What the broker last said: online | offline, or empty. A hint; `state` follows the node's own word."""
 
@@ -56,13 +56,16 @@ def fleet_site(view: SiteView, now: datetime) -> FleetSite:
 
 
 def policy_state(view: SiteView, node: NodeFacts) -> str:
-    """How a node stands to what its site shall run. Pure."""
-    if view.wanted is None:
+    """How a node stands to what it, or else its site, shall run. Pure."""
+    wanted, sha256 = view.assigned.get(node.id, (view.wanted, view.wanted_sha256))
+    if wanted is None:
         return "none"
     if node.report is None:
         return "unknown"
-    if node.report.active == view.wanted and same_text(view.wanted_sha256, node.report.active_sha256):
+    if node.report.attempt == wanted and node.report.attempt_state == "applying":
+        return "pending"  # it may run already, on probation: applied means healthy
+    if node.report.active == wanted and same_text(sha256, node.report.active_sha256):
         return "applied"
-    if node.report.attempt == view.wanted and node.report.attempt_state == "rejected":
-        return "rejected"
+    if node.report.attempt == wanted and node.report.attempt_state in REFUSED:
+        return node.report.attempt_state
     return "pending"

@@ -23,6 +23,8 @@ class SiteView:
     wanted_sha256: bytes
     """Of the wanted policy's text; empty when nothing is wanted."""
     nodes: tuple[NodeFacts, ...]
+    assigned: Mapping[str, tuple[PolicyPlace, bytes]]
+    """What nodes shall run instead, with the text's SHA-256: nodes to which a roll-out or a person gave their own."""
     presence: Mapping[str, str]
     """Node id -> what the broker last said of it: online | offline."""
 
@@ -50,6 +52,7 @@ class FleetService:
             sites = await self._sites.list_in(session, after=after, limit=limit, scope=scope)
             nodes = await self._nodes.of_sites(session, sites)
             wanted = await self._policies.wanted(session, [site.id for site in sites])
+            assigned = await self._policies.assigned(session, [site.id for site in sites])
             presence = await self._presence.of_nodes(session, [node.id for node in nodes])
         return [
             SiteView(
@@ -57,6 +60,7 @@ class FleetService:
                 wanted=_place(wanted[site.id][0]) if site.id in wanted else None,
                 wanted_sha256=wanted[site.id][1] if site.id in wanted else b"",
                 nodes=tuple(node for node in nodes if node.site == site.name),
+                assigned={node: (_place(place), sha256) for node, (place, sha256) in assigned.items()},
                 presence=presence,
             )
             for site in sites

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control.errors import PolicyMoved
 from control.policies import repository
+from control.policy_errors import PolicyMoved
 
 
 async def etag_of(session: AsyncSession, site_id: int) -> str:

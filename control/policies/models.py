@@ -49,6 +49,31 @@ class PolicyAnswer(Base):
     version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     site_id: Mapped[int] = mapped_column(RowId, ForeignKey("site.id"), index=True)
     state: Mapped[str] = mapped_column(String(16))
-    """applying | applied | rejected"""
+    """applying | applied | rejected | rolled_back"""
     error: Mapped[str] = mapped_column(Text)
     answered_at: Mapped[datetime]
+
+
+class PolicyAssignment(Base):
+    """What one node shall run instead of what its site runs."""
+
+    __tablename__ = "policy_assignment"
+
+    node_id: Mapped[str] = mapped_column(String(32), ForeignKey("node.id"), primary_key=True)
+    site_id: Mapped[int] = mapped_column(RowId, ForeignKey("site.id"), index=True)
+    generation: Mapped[int] = mapped_column(BigInteger)
+    version: Mapped[int] = mapped_column(BigInteger)
+    signature: Mapped[bytes] = mapped_column(LargeBinary)
+    assigned_at: Mapped[datetime]
+    assigned_by: Mapped[str] = mapped_column(String(128))
+    rollout_id: Mapped[str | None] = mapped_column(String(32))
+    """The roll-out that gave it, when one did."""
+
+
+class PolicyHold(Base):
+    """A roll-out decides what this site runs, and nobody else: one at a time."""
+
+    __tablename__ = "policy_hold"
+
+    site_id: Mapped[int] = mapped_column(RowId, ForeignKey("site.id"), primary_key=True)
+    rollout_id: Mapped[str] = mapped_column(String(32), index=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import Table, and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control.db.upsert import Assignments, Columns, upsert
 from control.policies.models import PolicyActive, PolicyAnswer, PolicyRevision
+from control.policies.reported import Key, Word
+from control.policies.revisions import REFUSED
 
 
 async def next_version(tx: AsyncSession, site_id: int) -> int:
@@ -80,10 +85,14 @@ async def activate(
     await tx.flush()
 
 
-async def keep_answer(tx: AsyncSession, answer: PolicyAnswer) -> None:
-    """Put a node's word on a version in the place of the one before."""
-    await tx.merge(answer)
-    await tx.flush()
+async def keep_answers(tx: AsyncSession, words: Sequence[Word], *, at: datetime) -> None:
+    """Put nodes' words on versions in the place of those before. A node has one word on each."""
+    rows = [asdict(word) | {"answered_at": at} for word in words]
+    await upsert(tx, cast("Table", PolicyAnswer.__table__), rows, _the_new_word)
+
+
+def _the_new_word(_stands: Columns, comes: Columns) -> Assignments:
+    return {name: comes[name] for name in ("site_id", "state", "error", "answered_at")}
 
 
 async def forget_rejections(tx: AsyncSession, site_id: int, *, generation: int, version: int) -> None:
@@ -93,14 +102,36 @@ async def forget_rejections(tx: AsyncSession, site_id: int, *, generation: int, 
             PolicyAnswer.site_id == site_id,
             PolicyAnswer.generation == generation,
             PolicyAnswer.version == version,
-            PolicyAnswer.state == "rejected",
+            PolicyAnswer.state.in_(REFUSED),
         )
     )
 
 
-async def answer(session: AsyncSession, node_id: str, *, generation: int, version: int) -> PolicyAnswer | None:
-    """What a node said of one published version."""
-    return await session.get(PolicyAnswer, (node_id, generation, version))
+async def offer_again(tx: AsyncSession, site_id: int, *, at: datetime) -> None:
+    """Note that people published what the site shall run already."""
+    await tx.execute(update(PolicyActive).where(PolicyActive.site_id == site_id).values(published_at=at))
+
+
+async def refusers(session: AsyncSession, site_id: int, *, generation: int, version: int) -> set[str]:
+    """The nodes that tried this published version and went on without it."""
+    query = select(PolicyAnswer.node_id).where(
+        PolicyAnswer.site_id == site_id,
+        PolicyAnswer.generation == generation,
+        PolicyAnswer.version == version,
+        PolicyAnswer.state.in_(REFUSED),
+    )
+    return set((await session.scalars(query)).all())
+
+
+async def answers_to(session: AsyncSession, keys: Collection[Key]) -> dict[Key, tuple[str, str]]:
+    """(state, error) of what nodes said of single versions."""
+    answer = PolicyAnswer
+    query = select(answer.node_id, answer.generation, answer.version, answer.state, answer.error).where(
+        answer.node_id.in_({node_id for node_id, _, _ in keys}),
+        answer.version.in_({version for _, _, version in keys}),
+    )
+    rows = await session.execute(query)
+    return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
 
 
 async def furthest_answer(session: AsyncSession, site_id: int) -> tuple[int, int] | None:

@@ -19,6 +19,8 @@ class Bundle:
     document: bytes
     sha256: bytes
     signature: bytes
+    offer: int
+    """Rises each time people give it anew: a node that refused it then tries it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,9 @@ class Revision:
     etag: str = ""
     """The state of the site's policies after the change; empty in lists."""
 
+
+REFUSED = frozenset({"rejected", "rolled_back"})
+"""What a node says of a version that it went on without: it would not run, or it did not keep well."""
 
 LARGEST_LEAP = 1_000_000
 """A node that claims a generation further away than this is not believed: it could use up the numbers."""

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from control.auth import SiteAdmin, Viewer
-from control.errors import InvalidPolicy
 from control.injection import provided
 from control.paging import DEFAULT_LIMIT, Cursor, Limit, Page, read_cursor, write_cursor
 from control.policies.schemas import CheckResult, FindingItem, RevisionItem, revision_item
 from control.policies.service import MAX_DOCUMENT_BYTES, PolicyService, preview
+from control.policy_errors import InvalidPolicy
 
 router = APIRouter(tags=["policies"])
 Policies = Annotated[PolicyService, Depends(provided(PolicyService))]

@@ -14,4 +14,5 @@ def bundle_message(bundle: Bundle) -> common_pb2.PolicyBundle:
         document=bundle.document,
         sha256=bundle.sha256,
         signature=bundle.signature,
+        offer=bundle.offer,
     )

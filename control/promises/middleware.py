@@ -28,7 +28,7 @@ from control.promises.service import Answer, Claim, KeptAnswers
 log = structlog.get_logger(__name__)
 
 API = "/api/v1/"
-NOT_TRIED = frozenset({f"{API}login", f"{API}logout", f"{API}enrol"})
+NOT_TRIED = frozenset({f"{API}login", f"{API}logout", f"{API}enrol", f"{API}recover"})
 """They open and close doors: they cannot be tried, and their answers are not kept."""
 TRIAL_HEADER = "Skerry-Dry-Run"
 REPLAY_HEADER = "Idempotency-Replayed"

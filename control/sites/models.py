@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import String
+from sqlalchemy import Boolean, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control.db.base import Base, RowId
@@ -18,3 +18,5 @@ class Site(Base):
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     name: Mapped[str] = mapped_column(String(63), unique=True)
     created_at: Mapped[datetime]
+    needs_approval: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    """Whether boxes that join wait for a person, unless their token says otherwise."""

@@ -14,7 +14,8 @@ from control.sites.models import Site
 async def by_name(session: AsyncSession, name: str, *, lock: bool = False) -> Site | None:
     """The site of this name; with `lock`, held until the transaction ends."""
     query = select(Site).where(Site.name == name)
-    return await session.scalar(query.with_for_update() if lock else query)
+    # Not against rows that name the site: a node's report must never wait for a publication.
+    return await session.scalar(query.with_for_update(key_share=True) if lock else query)
 
 
 async def by_id(session: AsyncSession, site_id: int) -> Site:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from control.auth import Admin, Viewer
+from control.auth import Admin, SiteAdmin, Viewer
 from control.injection import provided
 from control.paging import DEFAULT_LIMIT, Cursor, Limit, Page, read_cursor, write_cursor
-from control.sites.schemas import NewSite, SiteItem
+from control.sites.schemas import NewSite, SiteApproval, SiteItem
 from control.sites.service import SiteService
 
 router = APIRouter(tags=["sites"])
@@ -31,3 +31,9 @@ async def list_sites(
 async def add_site(caller: Admin, sites: Sites, body: NewSite) -> SiteItem:
     """Add a site. Its name cannot be changed later: certificates hold it."""
     return SiteItem.model_validate(await sites.add(body.name, actor=caller.actor))
+
+
+@router.post("/sites/{site}/approval", operation_id="set_site_approval")
+async def set_site_approval(caller: SiteAdmin, sites: Sites, site: str, body: SiteApproval) -> SiteItem:
+    """Say whether boxes that join this site wait for a person, unless their token says otherwise."""
+    return SiteItem.model_validate(await sites.set_approval(site, needed=body.needed, actor=caller.actor))

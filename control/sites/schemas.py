@@ -25,3 +25,13 @@ class SiteItem(BaseModel):
 
     name: str
     created_at: datetime
+    needs_approval: bool
+    """Whether boxes that join wait for a person, unless their token says otherwise."""
+
+
+class SiteApproval(BaseModel):
+    """Whether boxes that join a site wait for a person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    needed: bool

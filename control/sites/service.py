@@ -26,6 +26,8 @@ class SiteFacts:
     id: int
     name: str
     created_at: datetime
+    needs_approval: bool = False
+    """Boxes that join wait for a person, unless their token says otherwise."""
 
 
 class SiteService:
@@ -50,6 +52,28 @@ class SiteService:
                 raise NameTaken(f"A site called {name} exists already.") from None
             await self._audit.record(tx, actor=actor, action="site.add", object=f"site:{name}", after={"name": name})
         return _facts(site)
+
+    async def set_approval(self, name: str, *, needed: bool, actor: str) -> SiteFacts:
+        """Let boxes that join wait for a person, or not.
+
+        Raises:
+            UnknownSite
+        """
+        async with self._database.transaction() as tx:
+            site = await repository.by_name(tx, name, lock=True) if is_name(name) else None
+            if site is None:
+                raise UnknownSite
+            before, site.needs_approval = {"needs_approval": site.needs_approval}, needed
+            await tx.flush()
+            await self._audit.record(
+                tx,
+                actor=actor,
+                action="site.approval",
+                object=f"site:{name}",
+                before=before,
+                after={"site": name, "needs_approval": needed},
+            )
+            return _facts(site)
 
     async def page(self, *, after: str, limit: int, scope: Scope = None) -> Sequence[SiteFacts]:
         """Sites of the scope by name, behind `after`."""
@@ -83,4 +107,4 @@ class SiteService:
 
 
 def _facts(site: Site) -> SiteFacts:
-    return SiteFacts(id=site.id, name=site.name, created_at=site.created_at)
+    return SiteFacts(id=site.id, name=site.name, created_at=site.created_at, needs_approval=bool(site.needs_approval))

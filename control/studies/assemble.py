@@ -8,7 +8,6 @@ from control.deliveries.changes import PROGRESS_BY_RANK, Progress
 from control.deliveries.models import Delivery
 from control.instances.models import StudySite
 from control.studies.receptions import Reception
-from control.studies.repository import DestinationCount, ObjectCount
 from control.studies.schemas import (
     DeliveryItem,
     DestinationItem,
@@ -18,6 +17,7 @@ from control.studies.schemas import (
     StudyItem,
     StudySiteItem,
 )
+from control.studies.tallies import DestinationCount, ObjectCount
 
 
 def study_item(

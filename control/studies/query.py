@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from control.deliveries.changes import Progress
 from control.errors import InvalidQuery
+from control.filters.terms import Days, Term, begins, equal, every
 from control.instances.facts import words
 
 MAX_WORDS = 8
@@ -25,6 +27,7 @@ class StudyPlace:
 class StudyQuery:
     """Every condition must hold; one that is None or empty asks for nothing. A `*` at the end asks for a beginning."""
 
+    filter: Term | None = None
     patient_id: str | None = None
     accession_number: str | None = None
     modality: str | None = None
@@ -41,11 +44,28 @@ class StudyQuery:
     after: StudyPlace | None = None
     limit: int = 100
 
-    def sites(self) -> tuple[str, ...] | None:
-        """The sites whose knowledge counts; None: all."""
-        if self.site is not None:
-            return (self.site,) if self.within is None or self.site in self.within else ()
-        return None if self.within is None else tuple(sorted(self.within))
+    def term(self) -> Term | None:
+        """All of it as one filter."""
+        return every((*(() if self.filter is None else (self.filter,)), *self._named()))
+
+    def _named(self) -> Iterator[Term]:
+        for field, asked in (("PatientID", self.patient_id), ("AccessionNumber", self.accession_number)):
+            if asked is not None and asked.endswith(WILDCARD):
+                yield begins(field, asked.removesuffix(WILDCARD))
+            elif asked is not None:
+                yield equal(field, asked)
+        if self.study_date_from is not None or self.study_date_to is not None:
+            yield Days("StudyDate", self.study_date_from, self.study_date_to)
+        for field, asked in (
+            ("Modality", self.modality),
+            ("Site", self.site),
+            ("State", self.state.value if self.state is not None else None),
+            ("StudyInstanceUID", self.study_instance_uid),
+            ("SOPInstanceUID", self.sop_instance_uid),
+            *(("Text", word) for word in self.text),
+        ):
+            if asked is not None:
+                yield equal(field, asked)
 
 
 def text_words(q: str | None) -> tuple[str, ...]:

@@ -80,6 +80,7 @@ def _conditions(query: ReceptionQuery) -> Sequence[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [column == value for column, value in asked.items() if value is not None]
     conditions += at(Instance.site, _seen(query))
     if (place := query.after) is not None:
+        conditions.append(Instance.listed_at >= place.listed_at)  # a range of the index, which the next is not
         conditions.append(
             or_(
                 Instance.listed_at > place.listed_at,

@@ -2,49 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
-from sqlalchemy import ColumnElement, String, case, func, literal, select
+from sqlalchemy import ColumnElement, String, case, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from control.deliveries.models import Delivery
-from control.instances.models import Instance, Series, Study, StudySite
-from control.studies.conditions import Sites, at, conditions_of
-from control.studies.query import StudyQuery
+from control.instances.models import Instance, Series, StudyFacet, StudySite
+from control.studies.conditions import Sites, at, condition_of, facet_of
+from control.studies.query import StudyPlace, StudyQuery
+from control.studies.tallies import UNROUTED_RANK, DestinationCount, ObjectCount, ReceptionCount
 
-UNROUTED_RANK = -1
 WAITING_RANK = 1
 
 
-class ObjectCount(NamedTuple):
-    """How many objects of a study are this far. `unfinished`: see `control.deliveries.changes`."""
-
-    study_instance_uid: str
-    unfinished: int
-    objects: int
-
-
-class DestinationCount(NamedTuple):
-    """How many objects of a study are this far at one destination of one site."""
-
-    study_instance_uid: str
-    site: str
-    destination: str
-    unfinished: int
-    objects: int
-
-
-async def page(session: AsyncSession, query: StudyQuery) -> Sequence[Study]:
+async def page(session: AsyncSession, query: StudyQuery) -> Sequence[StudyPlace]:
     """The newest studies first, in an order that nothing changes later."""
-    found = await session.scalars(
-        select(Study)
-        .where(*conditions_of(query))
-        .order_by(Study.listed_at.desc(), Study.study_instance_uid.desc())
+    connection = await session.connection()
+    term, dialect = query.term(), connection.dialect.name
+    # A value of a facet has an index with the studies in their order, however many there are of it.
+    facet = facet_of(term, dialect)
+    source = StudyFacet if facet else StudySite
+    conditions = [*_of_page(source, query), *facet]
+    if term is not None and not facet:
+        conditions.append(condition_of(term, dialect))
+    found = await session.execute(
+        select(source.listed_at, source.study_instance_uid)
+        .where(*conditions)
+        .distinct()
+        .order_by(source.listed_at.desc(), source.study_instance_uid.desc())
         .limit(query.limit)
     )
-    return found.all()
+    return [StudyPlace(listed_at=listed_at, study_instance_uid=uid) for listed_at, uid in found]
+
+
+def _of_page(source: type[StudySite | StudyFacet], query: StudyQuery) -> Iterator[ColumnElement[bool]]:
+    if query.within is not None:
+        yield from at(source.site, tuple(sorted(query.within)))
+    if (place := query.after) is not None:
+        yield source.listed_at <= place.listed_at  # a range of the index, which the next line alone is not
+        yield or_(source.listed_at < place.listed_at, source.study_instance_uid < place.study_instance_uid)
 
 
 async def sites_of(session: AsyncSession, studies: Sequence[str], sites: Sites = None) -> Sequence[StudySite]:
@@ -68,6 +66,38 @@ async def modalities_of(
         .order_by(Series.study_instance_uid, Series.modality)
     )
     return [(study, modality) for study, modality in found]
+
+
+async def reception_counts(
+    session: AsyncSession, studies: Sequence[str], sites: Sites = None
+) -> Sequence[ReceptionCount]:
+    """What each site received of these studies."""
+    key = (Instance.study_instance_uid, Instance.site)
+    found = await session.execute(
+        select(
+            *key,
+            func.count(),
+            func.count(Instance.sop_instance_uid.distinct()),
+            func.count() - func.count(Instance.received_at),
+        )
+        .where(Instance.study_instance_uid.in_(studies), *at(Instance.site, sites))
+        .group_by(*key)
+    )
+    return [ReceptionCount(*row) for row in found]
+
+
+async def delivery_counts(
+    session: AsyncSession, studies: Sequence[str], sites: Sites = None
+) -> Sequence[DestinationCount]:
+    """The deliveries of these studies: of an object that arrived twice there are two."""
+    key = (Delivery.study_instance_uid, Delivery.site, Delivery.destination, Delivery.unfinished)
+    found = await session.execute(
+        select(*key, func.count())
+        .where(Delivery.study_instance_uid.in_(studies), *at(Delivery.site, sites))
+        .group_by(*key)
+        .order_by(*key)
+    )
+    return [DestinationCount(*row) for row in found]
 
 
 async def object_counts(session: AsyncSession, studies: Sequence[str], sites: Sites = None) -> Sequence[ObjectCount]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi.responses import StreamingResponse
 
 from control.auth import Viewer
 from control.db.base import EPOCH
 from control.deliveries.changes import Progress
 from control.errors import InvalidCursor
+from control.filters.parser import read_filter
+from control.filters.tokens import MAX_LENGTH
 from control.injection import provided
 from control.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit, read_cursor, write_cursor
+from control.studies.export import EXPORT_PAGE, csv_of
 from control.studies.query import StudyPlace, StudyQuery, text_words
 from control.studies.receptions import ReceptionPlace, ReceptionQuery
 from control.studies.schemas import ReceptionPage, StudyPage, StudyTrace
@@ -33,10 +39,26 @@ Beginning = Annotated[
 ]
 
 
-@router.get("/studies", operation_id="search_studies")
-async def search_studies(
+Filter = Annotated[
+    str | None,
+    Query(
+        max_length=MAX_LENGTH,
+        description='Such as `PatientID = "123" AND (Modality = CT OR NOT StudyDate < 2026-01-01)`.',
+    ),
+]
+CSV = "text/csv"
+
+
+class Format(StrEnum):
+    """How studies are answered."""
+
+    JSON = "json"
+    CSV = "csv"
+
+
+def _asked(
     caller: Viewer,
-    studies: Studies,
+    filter: Filter = None,  # noqa: A002 - the word of the API
     patient_id: Beginning = None,
     accession_number: Beginning = None,
     modality: Annotated[str | None, Query(max_length=16, pattern=WITHOUT_NUL)] = None,
@@ -47,11 +69,11 @@ async def search_studies(
     study_instance_uid: Uid = None,
     sop_instance_uid: Uid = None,
     q: Annotated[str | None, Query(max_length=256, pattern=WITHOUT_NUL, description="Beginnings of words.")] = None,
-    limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
-) -> StudyPage:
-    """Studies of all sites, the newest first, with how far they are and how old the answer is for each site."""
-    query = StudyQuery(
+) -> StudyQuery:
+    """What is asked, narrowed to the sites that the caller may see."""
+    return StudyQuery(
+        filter=read_filter(filter) if filter and not filter.isspace() else None,
         patient_id=patient_id or None,
         accession_number=accession_number or None,
         modality=modality or None,
@@ -64,9 +86,39 @@ async def search_studies(
         text=text_words(q),
         within=caller.sites(),
         after=_study_place(cursor) if cursor else None,
-        limit=limit,
     )
-    items, place, heard = await studies.search(query)
+
+
+@router.get(
+    "/studies",
+    operation_id="search_studies",
+    response_model=StudyPage,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+async def search_studies(
+    studies: Studies,
+    asked: Annotated[StudyQuery, Depends(_asked)],
+    limit: Annotated[
+        int | None, Query(ge=1, le=MAX_LIMIT, description="The most items on one page; CSV without it: all.")
+    ] = None,
+    format: Annotated[  # noqa: A002 - the word of the API
+        Format | None, Query(description="Without it, what `Accept` prefers.")
+    ] = None,
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
+) -> StudyPage | StreamingResponse:
+    """Studies of all sites, the newest first, with how far they are and how old the answer is for each site.
+
+    Every part of the question must hold for what one and the same site knows of the study.
+    """
+    if (format or preferred(accept)) is Format.CSV:
+        # The first page is read here, so that what cannot be answered is a problem and not half a file.
+        first = await studies.search(replace(asked, limit=min(limit or EXPORT_PAGE, EXPORT_PAGE)))
+        return StreamingResponse(
+            csv_of(studies, asked, first, limit),
+            media_type=f"{CSV}; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="studies.csv"'},
+        )
+    items, place, heard = await studies.search(replace(asked, limit=limit or DEFAULT_LIMIT))
     more = write_cursor(_microseconds(place.listed_at), place.study_instance_uid) if place else None
     return StudyPage(items=list(items), next_cursor=more, sites_heard=heard)
 
@@ -117,6 +169,12 @@ async def list_instances(
     )
     items, place, heard = await studies.receptions(query)
     return ReceptionPage(items=items, next_cursor=_reception_cursor(place), sites_heard=heard)
+
+
+def preferred(accept: str) -> Format:
+    """What an `Accept` header asks for: JSON unless CSV is named and JSON is not (pure)."""
+    named = {one.partition(";")[0].strip().lower() for one in accept.split(",")}
+    return Format.CSV if CSV in named and "application/json" not in named else Format.JSON
 
 
 def _microseconds(moment: datetime) -> int:

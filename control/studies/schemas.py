@@ -35,6 +35,7 @@ class PatientItem(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     patient_id: str = ""
+    issuer_of_patient_id: str = ""
     patient_name: str = ""
     patient_birth_date: str = ""
     patient_sex: str = ""
@@ -87,7 +88,8 @@ class DeliveryItem(BaseModel):
 
     destination: str
     state: str
-    """gathering | due | sending | retry_wait | held | delivered | parked | quarantined | discarded | superseded"""
+    """gathering | due | sending | verifying | retry_wait | held | delivered | parked | quarantined | discarded |
+    superseded"""
     progress: str
     """delivered | waiting | parked | superseded"""
     reason: str

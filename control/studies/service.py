@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,6 +18,7 @@ from control.studies.assemble import reception_item, study_item
 from control.studies.query import StudyPlace, StudyQuery
 from control.studies.receptions import ReceptionPlace, ReceptionQuery, receptions
 from control.studies.schemas import ReceptionItem, StudyItem
+from control.studies.tallies import Tallies, tally
 
 
 class StudyService:
@@ -31,10 +34,7 @@ class StudyService:
             found = await repository.page(session, query)
             items = await _items(session, [one.study_instance_uid for one in found], _seen(query.within))
             heard = await self._heard(session, query.within)
-        place = None
-        if len(found) == query.limit:
-            place = StudyPlace(listed_at=found[-1].listed_at, study_instance_uid=found[-1].study_instance_uid)
-        return items, place, heard
+        return items, found[-1] if len(found) == query.limit else None, heard
 
     async def receptions(
         self, query: ReceptionQuery
@@ -73,7 +73,7 @@ class StudyService:
 
     async def _heard(self, session: AsyncSession, scope: Scope) -> list[SiteAgeItem]:
         ages = await self._ages.of_all_sites(session)
-        return [SiteAgeItem.model_validate(age) for age in ages if within(scope, age.site)]
+        return [SiteAgeItem.model_construct(**age._asdict()) for age in ages if within(scope, age.site)]
 
 
 def _seen(scope: Scope) -> tuple[str, ...] | None:
@@ -82,19 +82,51 @@ def _seen(scope: Scope) -> tuple[str, ...] | None:
 
 async def _items(session: AsyncSession, studies: Sequence[str], seen: tuple[str, ...] | None) -> Sequence[StudyItem]:
     """These studies, in this order, with a fixed number of queries."""
-    sites = await repository.sites_of(session, studies, seen)
-    modalities = await repository.modalities_of(session, studies, seen)
-    objects = await repository.object_counts(session, studies, seen)
-    destinations = await repository.destination_counts(session, studies, seen)
-    received = await repository.site_counts(session, studies, seen)
+    if not studies:
+        return []
+    sites = _by_study(await repository.sites_of(session, studies, seen))
+    modalities: dict[str, list[str]] = defaultdict(list)
+    for uid, modality in await repository.modalities_of(session, studies, seen):
+        modalities[uid].append(modality)
+    counts = await _counts(session, studies, seen)
+    objects, destinations = _by_study(counts.objects), _by_study(counts.destinations)
     return [
         study_item(
             uid,
-            sites=[one for one in sites if one.study_instance_uid == uid],
-            modalities=list(dict.fromkeys(modality for study, modality in modalities if study == uid)),
-            objects=[one for one in objects if one.study_instance_uid == uid],
-            destinations=[one for one in destinations if one.study_instance_uid == uid],
-            received=received,
+            sites=sites[uid],
+            modalities=list(dict.fromkeys(modalities[uid])),
+            objects=objects[uid],
+            destinations=destinations[uid],
+            received=counts.received,
         )
         for uid in studies
     ]
+
+
+async def _counts(session: AsyncSession, studies: Sequence[str], seen: tuple[str, ...] | None) -> Tallies:
+    """Sums where they tell everything; the other studies are counted object by object."""
+    counts = tally(
+        await repository.reception_counts(session, studies, seen),
+        await repository.delivery_counts(session, studies, seen),
+    )
+    others = [uid for uid in studies if uid not in counts.plain]
+    if others:
+        counts.objects += await repository.object_counts(session, others, seen)
+        counts.destinations += await repository.destination_counts(session, others, seen)
+        counts.received |= await repository.site_counts(session, others, seen)
+    return counts
+
+
+class _OfStudy(Protocol):
+    @property
+    def study_instance_uid(self) -> str: ...
+
+
+T = TypeVar("T", bound=_OfStudy)
+
+
+def _by_study(rows: Sequence[T]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = defaultdict(list)
+    for one in rows:
+        found[one.study_instance_uid].append(one)
+    return found

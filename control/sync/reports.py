@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from control.figures.lines import Sample
 from control.nodes.reports import Condition, PolicyPlace, StatusReport
 from mesh.v1 import common_pb2, sync_pb2
 
@@ -34,6 +36,8 @@ def read_report(request: sync_pb2.ReportStatusRequest) -> StatusReport:
         outbox_events=_count(request.outbox_events),
         spool_free_bytes=_count(request.spool_free_bytes),
         spool_total_bytes=_count(request.spool_total_bytes),
+        inflow_bytes_per_hour=_count(request.inflow_bytes_per_hour),
+        outage_seconds=_count(request.outage_seconds),
         conditions=tuple(
             Condition(
                 code=_text(one.code, 64),
@@ -46,9 +50,20 @@ def read_report(request: sync_pb2.ReportStatusRequest) -> StatusReport:
         active=_place(policy.active),
         active_sha256=policy.active_sha256[:32],
         attempt=_place(policy.attempt),
-        attempt_state=STATES.get(policy.attempt_state, ""),
+        attempt_state="rolled_back" if policy.stage == "rolled_back" else STATES.get(policy.attempt_state, ""),
         attempt_error=_text(policy.error, 4000),
+        attempt_offer=_count(policy.offer),
+        policy_figures=_figures(request.policy_figures) if request.HasField("policy_figures") else {},
     )
+
+
+def read_figures(request: sync_pb2.ReportStatusRequest) -> Iterable[Sample]:
+    """The metrics in a report."""
+    return (Sample(name=one.name, labels=dict(one.labels), value=one.value) for one in request.figures)
+
+
+def _figures(figures: sync_pb2.PolicyFigures) -> dict[str, int]:
+    return {field.name: _count(value) for field, value in figures.ListFields() if isinstance(value, int)}
 
 
 def _place(version: common_pb2.PolicyVersion) -> PolicyPlace:

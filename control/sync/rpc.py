@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -13,15 +14,19 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from control import errors, metrics
 from control.clock import Clock
 from control.db.outage import DATABASE_OUTAGES
-from control.db.session import Database
 from control.enrolment.service import EnrolmentService
+from control.enrolment.wire import renewal_message
+from control.figures.service import FigureService
+from control.node_commands.service import CommandService
+from control.node_commands.wire import command_message, read_word
 from control.nodes.reports import NodeCaller
 from control.nodes.service import NodeService
 from control.policies.service import PolicyService
 from control.policies.wire import bundle_message
 from control.sync.callers import certified_name
 from control.sync.in_flight import InFlight
-from control.sync.reports import read_report
+from control.sync.report_lane import ReportLane
+from control.sync.reports import read_figures, read_report
 from mesh.v1 import enrolment_pb2, enrolment_pb2_grpc, sync_pb2, sync_pb2_grpc
 
 log = structlog.get_logger(__name__)
@@ -30,6 +35,11 @@ MAX_WAIT_SECONDS = 55.0
 
 CALLS_OF_A_NODE = 16
 """It makes four at once; the rest is for calls whose connection is gone and that nobody has missed yet."""
+
+CALLS_OF_ALL = 16_000
+"""Calls under way that wait for something; one more is told to come again. A thousand nodes have two or three each."""
+
+COME_AGAIN_MILLISECONDS = (1_000, 5_000)
 
 STATUSES: Mapping[type[errors.ControlError], grpc.StatusCode] = {
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
@@ -54,7 +64,7 @@ class Door:
     def __init__(self, nodes: NodeService, mesh: str) -> None:
         self._nodes = nodes
         self._mesh = mesh
-        self._calls = InFlight(CALLS_OF_A_NODE)
+        self._calls = InFlight(CALLS_OF_A_NODE, in_all=CALLS_OF_ALL)
         self._pushes = InFlight(1)
 
     async def caller(self, context: Context) -> NodeCaller:
@@ -78,11 +88,13 @@ class Door:
         except errors.ControlError as error:
             metrics.CALLS.labels(call, error.code).inc()
             log.warning("rpc.refused", call=call, code=error.code)
-            await context.abort(status_of(error), f"{error.code}: {error} {error.hint}".strip())
+            words = f"{error.code}: {error} {error.hint}".strip()
+            await context.abort(status_of(error), words, come_again() if isinstance(error, errors.Busy) else ())
         except DATABASE_OUTAGES as error:
             metrics.CALLS.labels(call, "outage").inc()
             log.warning("rpc.database_outage", call=call, error=type(error).__name__)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "BUSY: The control plane's database does not answer.")
+            words = "BUSY: The control plane's database does not answer."
+            await context.abort(grpc.StatusCode.UNAVAILABLE, words, come_again())
         except Exception as error:
             metrics.CALLS.labels(call, "failed").inc()
             # Only the kind: a database error repeats the rows, and those are patients' data.
@@ -99,6 +111,11 @@ class Door:
         return self._pushes.entered(caller.node_id)
 
 
+def come_again() -> tuple[tuple[str, str], ...]:
+    """When to ask again, another time for everybody: those who are sent away together must not come back together."""
+    return (("retry-after-ms", str(random.randint(*COME_AGAIN_MILLISECONDS))),)  # noqa: S311 - hides nothing
+
+
 def status_of(error: errors.ControlError) -> grpc.StatusCode:
     """The status of an error."""
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), grpc.StatusCode.INTERNAL)
@@ -110,17 +127,19 @@ class EdgeSyncServicer(sync_pb2_grpc.EdgeSyncServicer):
     def __init__(
         self,
         door: Door,
-        database: Database,
-        nodes: NodeService,
+        reports: ReportLane,
         policies: PolicyService,
         push_batch: PushBatch,
+        commands: CommandService,
+        figures: FigureService,
         clock: Clock,
     ) -> None:
         self._door = door
-        self._database = database
-        self._nodes = nodes
+        self._reports = reports
         self._policies = policies
         self._push_batch = push_batch
+        self._commands = commands
+        self._figures = figures
         self._clock = clock
 
     async def PushBatch(  # noqa: N802 - the name in the .proto
@@ -155,14 +174,35 @@ class EdgeSyncServicer(sync_pb2_grpc.EdgeSyncServicer):
     ) -> sync_pb2.ReportStatusResponse:
         """Keep what a node says of itself."""
         async with self._door.answering(context, "ReportStatus") as caller:
-            report = read_report(request)
-            async with self._database.transaction() as tx:
-                # Holds the node's row, so that two reports of one node never write the same answer twice.
-                cloned = await self._nodes.store_report(tx, caller, report)
-                await self._policies.hear(tx, caller, report)
+            cloned = await self._reports.keep(caller, read_report(request))
+            self._figures.hear(caller, read_figures(request))
         now = Timestamp()
         now.FromDatetime(self._clock())
-        return sync_pb2.ReportStatusResponse(server_time=now, clone_suspected=cloned)
+        return sync_pb2.ReportStatusResponse(
+            server_time=now, clone_suspected=cloned, commands_waiting=int(self._commands.waits_for(caller))
+        )
+
+    async def PullCommands(  # noqa: N802
+        self,
+        _request: sync_pb2.PullCommandsRequest,
+        context: grpc.aio.ServicerContext[sync_pb2.PullCommandsRequest, sync_pb2.PullCommandsResponse],
+    ) -> sync_pb2.PullCommandsResponse:
+        """Hand out what people ask of the node."""
+        async with self._door.answering(context, "PullCommands") as caller:
+            found = await self._commands.hand_out(caller)
+        now = self._clock()
+        return sync_pb2.PullCommandsResponse(commands=[command_message(one, now) for one in found])
+
+    async def ReportCommand(  # noqa: N802
+        self,
+        request: sync_pb2.ReportCommandRequest,
+        context: grpc.aio.ServicerContext[sync_pb2.ReportCommandRequest, sync_pb2.ReportCommandResponse],
+    ) -> sync_pb2.ReportCommandResponse:
+        """Keep how a command went."""
+        async with self._door.answering(context, "ReportCommand") as caller:
+            word = read_word(request.state)
+            await self._commands.hear(caller, request.command_id, word, text=request.text, result=request.result)
+        return sync_pb2.ReportCommandResponse()
 
 
 class IdentityServicer(enrolment_pb2_grpc.IdentityServicer):
@@ -180,4 +220,4 @@ class IdentityServicer(enrolment_pb2_grpc.IdentityServicer):
         """Sign the key in the request for the calling node."""
         async with self._door.answering(context, "Renew") as caller:
             renewed = await self._enrolment.renew(caller, request.csr_pem)
-        return enrolment_pb2.RenewResponse(certificate_pem=renewed.certificate_pem, ca_pem=renewed.ca_pem)
+        return renewal_message(renewed)

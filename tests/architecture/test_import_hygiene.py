@@ -85,7 +85,8 @@ def test_nothing_that_is_about_people_is_a_metric_label() -> None:
         label for group in re.findall(r"\[((?:\"[a-z_]+\"(?:, )?)+)\]", text) for label in re.findall(r"[a-z_]+", group)
     }
     of_nodes = {"code", "severity", "version", "process"}
-    assert labels <= of_nodes | {"reason", "flag", "outcome", "destination", "state", "priority", "standing", "member"}
+    of_work = {"reason", "flag", "outcome", "destination", "state", "priority", "standing", "member", "kind"}
+    assert labels <= of_nodes | of_work
 
 
 def test_the_wheel_holds_all_that_the_programs_read_at_run_time(tmp_path: Path) -> None:

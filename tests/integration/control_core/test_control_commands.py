@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from tests.control_fixtures import BROKEN_POLICY, GOOD_POLICY, RunningControl, control_command, running_control
+from tests.control_fixtures import (
+    BROKEN_POLICY,
+    GOOD_POLICY,
+    Run,
+    RunningControl,
+    commands_of_its_admin,
+    control_with_sites,
+)
 from tests.node_box import enrol_box
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningControl]:
-    with running_control(tmp_path_factory.mktemp("commands") / "data") as running:
-        for site in ("north", "south"):
-            running.client().post("/api/v1/sites", json={"name": site}).raise_for_status()
+    with control_with_sites(tmp_path_factory.mktemp("commands") / "data") as running:
         yield running
 
 
 @pytest.fixture
 def run(program: RunningControl) -> Run:
-    environment = dict(os.environ) | {
-        "SKERRY_URL": program.url,
-        "SKERRY_PASSWORD_FILE": str(program.data_dir / "admin-password"),
-        "COLUMNS": "120",
-    }
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            control_command(*words), capture_output=True, text=True, timeout=60, check=False, env=environment
-        )
-
-    return run
+    return commands_of_its_admin(program)
 
 
 @pytest.mark.parametrize(

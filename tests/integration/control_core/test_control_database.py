@@ -120,6 +120,27 @@ async def test_writers_and_readers_of_two_processes_do_not_fail_each_other(
     await other.close()
 
 
+async def test_closing_waits_for_what_is_under_way(database_url: str) -> None:
+    database = open_database(database_url)
+    looking, looked = asyncio.Event(), asyncio.Event()
+
+    async def look() -> object:
+        async with database.snapshot() as session:
+            looking.set()
+            await looked.wait()
+            return await session.scalar(text("SELECT 7"))
+
+    under_way = asyncio.create_task(look())
+    await looking.wait()
+    closing = asyncio.create_task(database.close())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    looked.set()
+    await closing
+    assert await under_way == 7
+    assert database.engine.pool.checkedin() == 0, "its connection is closed with the others"  # type: ignore[attr-defined]
+
+
 def test_a_database_url_that_cannot_be_used_is_refused_without_repeating_it() -> None:
     for url in ("mysql://u:secret@h/x", "secret nonsense"):
         with pytest.raises(SettingsError) as caught:

@@ -9,7 +9,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx2
@@ -17,6 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from control.cli import main
 from mesh.v1 import sync_pb2
 from tests.control_fixtures import BROKEN_POLICY, GOOD_POLICY, RunningControl, control_command, running_control
 from tests.node_box import enrol_box
@@ -105,16 +106,43 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         ((), {"SKERRY_CONTROL_HTP": "127.0.0.1:0"}, "SKERRY_CONTROL_HTP"),
         (("--config", "{folder}/unknown.toml"), {}, "a key that is not known: htp"),
         (("--config", "{folder}/broken.toml"), {}, "is not TOML"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused_in_words(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    environment: dict[str, str],
+    expected: str,
+) -> None:
+    """In this process: they are refused before anything of the program begins."""
+    (tmp_path / "unknown.toml").write_text('htp = "127.0.0.1:0"')
+    (tmp_path / "broken.toml").write_text("= x")
+    given = [word.format(folder=tmp_path) for word in words]
+    monkeypatch.setattr("sys.argv", ["skerry-control", "run", "--data-dir", str(tmp_path / "data"), *ANYWHERE, *given])
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as refused:
+        main()
+    assert refused.value.code == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "expected"),
+    [
         (("--database-url-file", "{folder}/missing"), {}, "--database-url-file cannot be read"),
         (("--database-url-file", "{folder}/mysql"), {}, "names a database that is not known"),
         ((), {"SKERRY_CA_PASSPHRASE_FILE": "/nonexistent"}, "SKERRY_CA_PASSPHRASE_FILE"),
     ],
 )
-def test_settings_that_cannot_be_used_are_refused_in_words(
+def test_files_that_cannot_be_used_are_refused_in_words(
     tmp_path: Path, words: tuple[str, ...], environment: dict[str, str], expected: str
 ) -> None:
-    (tmp_path / "unknown.toml").write_text('htp = "127.0.0.1:0"')
-    (tmp_path / "broken.toml").write_text("= x")
     (tmp_path / "mysql").write_text("mysql://user:hunter2@host/name")
     given = [word.format(folder=tmp_path) for word in words]
     refused = run("run", "--data-dir", str(tmp_path / "data"), *ANYWHERE, *given, environment=environment)
@@ -167,6 +195,14 @@ def test_a_broker_certificate_is_of_the_mesh_and_made_without_the_program(tmp_pa
         assert control.visitor().get("/api/v1/mesh/ca.pem").content == (out / "ca.pem").read_bytes()
 
 
+def _changed_once(folder: Path, good: Path, robot: Sequence[str]) -> str:
+    """What `policy diff` says of two versions, one of them with another address."""
+    other = folder / "other.yaml"
+    other.write_bytes(good.read_bytes().replace(b"10.0.0.5", b"10.0.0.6"))
+    assert run("policy", "publish", "west", str(other), *robot).returncode == 0
+    return run("policy", "diff", "west", "1", "2", *robot).stdout
+
+
 def test_the_commands_manage_a_mesh(program: RunningControl, tmp_path: Path) -> None:
     login = ("--url", program.url, "--password-file", str(program.data_dir / "admin-password"))
     good, broken = tmp_path / "good.yaml", tmp_path / "broken.yaml"
@@ -176,6 +212,13 @@ def test_the_commands_manage_a_mesh(program: RunningControl, tmp_path: Path) -> 
     assert run("site", "add", "west", *login).returncode == 4
     assert "west" in run("site", "list", *login).stdout
     assert json.loads(run("token", "create", "west", "--json", *login).stdout)["token"].startswith("mesh1.")
+    picture = tmp_path / "token.svg"
+    shown = run("token", "create", "west", "--qr", "--svg", str(picture), *login).stdout.splitlines()
+    assert shown[0].startswith("mesh1.")
+    assert {len(line) for line in shown[1:]} == {len(shown[1])}, "a square of half blocks"
+    assert len(shown[1]) < 80
+    assert picture.read_text().startswith("<svg")
+    assert picture.stat().st_mode & 0o077 == 0
     assert run("token", "create", "nowhere", *login).returncode == 3
     key_file = tmp_path / "key"
     key_file.write_text(run("api-key", "create", "robot", "--role", "admin", *login).stdout)
@@ -188,7 +231,16 @@ def test_the_commands_manage_a_mesh(program: RunningControl, tmp_path: Path) -> 
     assert f"{broken}:6:" in refused.stderr
     assert json.loads(run("policy", "publish", "west", str(good), "--json", *robot).stdout)["generation"] == 1
     assert json.loads(run("policy", "list", "west", "--json", *robot).stdout)[0]["active"] is True
+    assert "changed  destinations/pacs" in _changed_once(tmp_path, good, robot)
+    assert run("policy", "drift", *robot).stdout.strip() == "Every node runs what it shall."
     assert json.loads(run("node", "list", "--json", *robot).stdout) == []
+    day = run("report", "day", "--site", "west", *robot)
+    assert day.returncode == 0
+    assert "Nothing was received." in day.stdout
+    assert "release" in run("command", "kinds", *robot).stdout
+    assert run("command", "ask", "nobody", "support-bundle", *robot).returncode == 3
+    assert run("command", "ask", "nobody", "release", "pacs", *robot).returncode == 2
+    assert json.loads(run("command", "list", "--json", *robot).stdout) == []
     assert run("audit", "check", *robot).stdout.strip() == "The trail is whole."
     rows = json.loads(run("audit", "list", "--json", *robot).stdout)
     assert rows[0]["actor"] == "key:robot"

@@ -32,15 +32,58 @@ from tests.node_box import new_box_key, token_parts
 
 async def enrol(core: Core, token: str, name: str = "north-1", csr_pem: bytes | None = None) -> Enrolled:
     token_id, secret = token_parts(token)
-    return await core.enrolment.enrol(
+    enrolled = await core.enrolment.enrol(
         token_id=token_id, token_secret=secret, node_name=name, csr_pem=csr_pem or new_box_key().csr_pem
     )
+    assert isinstance(enrolled, Enrolled)
+    return enrolled
 
 
 @pytest.fixture
 async def token(core: Core) -> str:
     await core.sites.add("north", actor="test")
     return (await core.enrolment.create_token("north", actor="test")).text
+
+
+async def test_a_node_whose_certificate_has_ended_gets_another_for_its_bound_key(
+    core: Core, token: str, clock: FakeClock
+) -> None:
+    key = new_box_key()
+    enrolled = await enrol(core, token, csr_pem=key.csr_pem)
+    clock.advance(timedelta(days=90))
+    recovered = await core.enrolment.recover(enrolled.node_id, key.csr_pem)
+    fresh = x509.load_pem_x509_certificate(recovered.certificate_pem)
+    assert fresh.not_valid_after_utc == clock() + timedelta(days=30)
+    assert fresh.public_key() == x509.load_pem_x509_certificate(enrolled.certificate_pem).public_key()
+    assert recovered.https_endpoint == "mesh.example:8443"
+
+
+async def test_the_key_before_a_renewal_whose_answer_was_lost_still_counts_and_no_older_one(
+    core: Core, token: str
+) -> None:
+    keys = [new_box_key() for _ in range(3)]
+    enrolled = await enrol(core, token, csr_pem=keys[0].csr_pem)
+    caller = await core.nodes.recognise(enrolled.node_id, "north")
+    await core.enrolment.renew(caller, keys[1].csr_pem)
+    await core.enrolment.recover(enrolled.node_id, keys[0].csr_pem)
+    for key in (keys[1], keys[2]):
+        await core.enrolment.renew(caller, key.csr_pem)
+    with pytest.raises(UnknownNode):
+        await core.enrolment.recover(enrolled.node_id, keys[0].csr_pem)
+
+
+async def test_who_has_another_key_or_was_revoked_gets_no_certificate(core: Core, token: str) -> None:
+    key = new_box_key()
+    enrolled = await enrol(core, token, csr_pem=key.csr_pem)
+    with pytest.raises(UnknownNode):
+        await core.enrolment.recover(enrolled.node_id, new_box_key().csr_pem)
+    with pytest.raises(UnknownNode):
+        await core.enrolment.recover("f" * 16, key.csr_pem)
+    with pytest.raises(InvalidCsr):
+        await core.enrolment.recover(enrolled.node_id, b"no request")
+    await core.nodes.revoke(enrolled.node_id, actor="test")
+    with pytest.raises(NodeRevoked):
+        await core.enrolment.recover(enrolled.node_id, key.csr_pem)
 
 
 async def test_a_box_with_a_token_becomes_a_node(core: Core, token: str, keys: MeshKeys, clock: FakeClock) -> None:
@@ -77,6 +120,46 @@ async def test_a_used_token_is_refused(core: Core, token: str) -> None:
     await enrol(core, token)
     with pytest.raises(TokenUsed):
         await enrol(core, token, name="north-2")
+
+
+async def test_who_lost_the_answer_asks_again_with_the_same_key_and_is_the_same_node(
+    core: Core, token: str, clock: FakeClock
+) -> None:
+    key = new_box_key()
+    first = await enrol(core, token, csr_pem=key.csr_pem)
+    clock.advance(timedelta(hours=23))
+    again = await enrol(core, token, csr_pem=key.csr_pem)
+    assert (again.node_id, again.site) == (first.node_id, first.site)
+    fresh = x509.load_pem_x509_certificate(again.certificate_pem)
+    assert fresh.public_key() == x509.load_pem_x509_certificate(first.certificate_pem).public_key()
+    assert fresh.not_valid_after_utc == clock() + timedelta(days=30)
+    assert len(await core.nodes.page(site="north", after="", limit=9)) == 1
+
+
+async def test_a_used_token_answers_its_key_only_while_it_is_good_and_the_node_may_speak(
+    core: Core, token: str, clock: FakeClock
+) -> None:
+    key = new_box_key()
+    node = await enrol(core, token, csr_pem=key.csr_pem)
+    clock.advance(timedelta(hours=24))
+    with pytest.raises(TokenUsed):
+        await enrol(core, token, csr_pem=key.csr_pem)
+    other = (await core.enrolment.create_token("north", actor="test")).text
+    revoked = await enrol(core, other, name="north-2", csr_pem=key.csr_pem)
+    assert revoked.node_id != node.node_id
+    await core.nodes.revoke(revoked.node_id, actor="test")
+    with pytest.raises(NodeRevoked):
+        await enrol(core, other, name="north-2", csr_pem=key.csr_pem)
+
+
+async def test_a_used_token_is_spent_once_the_node_has_moved_on_to_other_keys(core: Core, token: str) -> None:
+    keys = [new_box_key() for _ in range(3)]
+    node = await enrol(core, token, csr_pem=keys[0].csr_pem)
+    caller = await core.nodes.recognise(node.node_id, "north")
+    for key in keys[1:]:
+        await core.enrolment.renew(caller, key.csr_pem)
+    with pytest.raises(TokenUsed):
+        await enrol(core, token, csr_pem=keys[0].csr_pem)
 
 
 async def test_of_many_boxes_with_one_token_exactly_one_gets_in(core: Core, token: str) -> None:

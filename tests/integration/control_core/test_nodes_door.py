@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from cryptography import x509
 
 from control.enrolment.ca import NodeName, read_csr
 from control.enrolment.ca_files import load_or_create
+from edge.errors import UplinkRefused
+from edge.sync.enrol import enrol
+from edge.sync.identity import key_matches, new_key
+from edge.sync.recover import recover
 from mesh.v1 import common_pb2, enrolment_pb2, enrolment_pb2_grpc, sync_pb2, sync_pb2_grpc
 from tests.control_fixtures import GOOD_POLICY, RunningControl
 from tests.node_box import Box, enrol_box, new_box_key
@@ -142,6 +147,19 @@ def test_a_revoked_node_is_refused_on_every_call(api: httpx2.Client, site: str, 
         assert details.startswith("NODE_REVOKED")
 
 
+def test_a_node_that_is_revoked_while_it_waits_is_not_given_what_comes(api: httpx2.Client, site: str, box: Box) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        request = sync_pb2.PullPolicyRequest(wait_seconds=20)
+        waits = pool.submit(status_of, lambda: box.sync().PullPolicy(request, timeout=SECONDS + 20))
+        time.sleep(0.5)
+        assert not waits.done()
+        api.post(f"/api/v1/nodes/{box.answer.node_id}/revoke").raise_for_status()
+        publish(api, site)
+        code, details = waits.result(timeout=30)
+    assert code is grpc.StatusCode.PERMISSION_DENIED
+    assert details.startswith("NODE_REVOKED")
+
+
 def test_a_renewed_certificate_opens_the_door_for_a_new_key(box: Box) -> None:
     made = new_box_key()
     renewed = box.identity().Renew(enrolment_pb2.RenewRequest(csr_pem=made.csr_pem), timeout=SECONDS)
@@ -216,3 +234,19 @@ def test_a_certificate_of_this_mesh_that_names_no_node_of_it_is_refused(
     )
     assert code is grpc.StatusCode.PERMISSION_DENIED
     assert details.startswith("UNKNOWN_NODE")
+
+
+def test_an_edge_gets_a_certificate_for_its_bound_key_without_showing_the_ended_one(
+    api: httpx2.Client, site: str, tmp_path: Path
+) -> None:
+    token = api.post(f"/api/v1/sites/{site}/tokens").raise_for_status().json()["token"]
+    identity = enrol(tmp_path, token, "box-2")
+    answer = recover(identity)
+    assert key_matches(identity.key_pem, answer.certificate_pem)
+    assert answer.https_endpoint == identity.https_endpoint
+    stranger_key, _ = new_key()
+    with pytest.raises(UplinkRefused):
+        recover(replace(identity, key_pem=stranger_key))
+    api.post(f"/api/v1/nodes/{identity.node_id}/revoke").raise_for_status()
+    with pytest.raises(UplinkRefused, match="revoked"):
+        recover(identity)

@@ -14,45 +14,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from control.audit.service import AuditService
 from control.enrolment.ca_files import MeshKeys
 from control.enrolment.service import Endpoints
-from control.errors import InvalidPolicy, UnknownPolicyVersion, UnknownSite
-from control.nodes.reports import NodeCaller, PolicyPlace, StatusReport
+from control.errors import UnknownSite
+from control.nodes.reports import NodeCaller
 from control.nodes.service import NewNode
 from control.overview.schemas import fleet_site
 from control.overview.service import FleetService
+from control.policy_errors import InvalidPolicy, UnknownPolicyVersion
 from control.services import Core, build_core
 from mesh.signing import policy_payload
 from tests.control_fixtures import BROKEN_POLICY, GOOD_POLICY, FakeClock
-
-
-def report(*, active: tuple[int, int], attempt: tuple[int, int] = (0, 0), state: str = "", error: str = "",
-           boot_id: str = "a") -> StatusReport:  # fmt: skip
-    return StatusReport(
-        boot_id=boot_id,
-        epoch="0" * 16,
-        software_version="0.1.0",
-        dicom_endpoint="",
-        node_time=None,
-        instances_held=0,
-        deliveries_waiting=0,
-        deliveries_parked=0,
-        oldest_waiting_seconds=0,
-        outbox_events=0,
-        spool_free_bytes=0,
-        spool_total_bytes=0,
-        conditions=(),
-        active=PolicyPlace(generation=active[0], version=active[1]),
-        active_sha256=b"",
-        attempt=PolicyPlace(generation=attempt[0], version=attempt[1]),
-        attempt_state=state,
-        attempt_error=error,
-    )
-
-
-async def say(core: Core, caller: NodeCaller, said: StatusReport) -> bool:
-    async with core.database.transaction() as tx:
-        cloned = await core.nodes.store_report(tx, caller, said)
-        await core.policies.hear(tx, caller, said)
-    return cloned
+from tests.status_reports import of_policies, say
 
 
 @pytest.fixture
@@ -158,7 +129,7 @@ async def test_a_node_that_is_further_than_a_restored_centre_is_left_alone(core:
 
 async def test_after_a_restore_the_next_publication_passes_what_nodes_run(core: Core, caller: NodeCaller) -> None:
     await upload(core)
-    await say(core, caller, report(active=(3, 9)))
+    await say(core, caller, of_policies(active=(3, 9)))
     assert (await core.policies.publish("north", 1, actor="test")).generation == 4
     assert await core.policies.pull(caller, have=(3, 9), wait_seconds=0) is not None
 
@@ -168,7 +139,7 @@ async def test_a_rejected_version_is_shown_and_not_offered_to_the_waiting_node_a
 ) -> None:
     await upload(core)
     await upload(core)
-    await say(core, caller, report(active=(1, 1), attempt=(1, 2), state="rejected", error="line 4: no such peer"))
+    await say(core, caller, of_policies(active=(1, 1), attempt=(1, 2), state="rejected", error="line 4: no such peer"))
     newest, oldest = await core.policies.page("north", before=None, limit=10)
     assert [(one.state, one.error) for one in newest.answers] == [("rejected", "line 4: no such peer")]
     assert [one.state for one in oldest.answers] == ["applied"]
@@ -182,7 +153,7 @@ async def test_a_rejected_version_is_shown_and_not_offered_to_the_waiting_node_a
 
 async def test_publishing_again_offers_what_a_node_has_rejected(core: Core, caller: NodeCaller) -> None:
     await upload(core)
-    await say(core, caller, report(active=(0, 0), attempt=(1, 1), state="rejected", error="the disk was full"))
+    await say(core, caller, of_policies(active=(0, 0), attempt=(1, 1), state="rejected", error="the disk was full"))
     waiting = asyncio.create_task(core.policies.pull(caller, have=(0, 0), wait_seconds=20))
     await asyncio.sleep(0.05)
     assert not waiting.done()
@@ -193,7 +164,7 @@ async def test_publishing_again_offers_what_a_node_has_rejected(core: Core, call
 
 async def test_a_policy_that_could_not_be_applied_yet_is_offered_again(core: Core, caller: NodeCaller) -> None:
     await upload(core)
-    await say(core, caller, report(active=(0, 0), attempt=(1, 1), state="applying", error="MemoryError"))
+    await say(core, caller, of_policies(active=(0, 0), attempt=(1, 1), state="applying", error="MemoryError"))
     assert await core.policies.pull(caller, have=(0, 0), wait_seconds=0.05) is not None
 
 
@@ -201,7 +172,7 @@ async def test_after_a_restore_a_new_text_never_takes_the_place_of_one_that_node
     core: Core, caller: NodeCaller
 ) -> None:
     await upload(core)
-    await say(core, caller, report(active=(1, 2)))
+    await say(core, caller, of_policies(active=(1, 2)))
     await upload(core)
     bundle = await core.policies.pull(caller, have=(1, 2), wait_seconds=0)
     assert bundle is not None
@@ -217,17 +188,31 @@ async def test_another_text_at_the_wanted_place_is_offered_the_wanted_one_and_ne
     assert await core.policies.pull(caller, have=(1, 1), have_sha256=other, wait_seconds=0.05) is not None
     shown = []
     for sha256 in (same, other):
-        await say(core, caller, replace(report(active=(1, 1)), active_sha256=sha256))
+        await say(core, caller, replace(of_policies(active=(1, 1)), active_sha256=sha256))
         [site] = await core.provisions.get(FleetService).page(after="", limit=9)
         shown.append(fleet_site(site, core.clock()).nodes[0].policy_state)
     assert shown == ["applied", "pending"]
+
+
+async def test_a_policy_on_probation_is_shown_as_pending_until_the_node_says_that_it_is_healthy(
+    core: Core, caller: NodeCaller
+) -> None:
+    await upload(core)
+    same, shown = hashlib.sha256(GOOD_POLICY).digest(), []
+    for state in ("applying", "applied"):
+        said = of_policies(active=(1, 1), attempt=(1, 1), state=state)
+        await say(core, caller, replace(said, active_sha256=same))
+        [site] = await core.provisions.get(FleetService).page(after="", limit=9)
+        shown.append(fleet_site(site, core.clock()).nodes[0].policy_state)
+    assert shown == ["pending", "applied"]
 
 
 async def test_what_is_published_while_a_poll_looks_ends_its_wait(
     core: Core, caller: NodeCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await upload(core, publish=False)
-    look = core.policies._offer
+    handing_out = core.policies.handing_out
+    look = handing_out._offer
 
     async def look_and_publish(*args: Any, **options: Any) -> Any:
         seen = await look(*args, **options)
@@ -235,7 +220,7 @@ async def test_what_is_published_while_a_poll_looks_ends_its_wait(
         await core.policies.publish("north", 1, actor="test")
         return seen
 
-    monkeypatch.setattr(core.policies, "_offer", look_and_publish)
+    monkeypatch.setattr(handing_out, "_offer", look_and_publish)
     bundle = await asyncio.wait_for(core.policies.pull(caller, have=(0, 0), wait_seconds=20), 5)
     assert bundle is not None
 
@@ -246,7 +231,7 @@ async def test_two_boxes_with_one_identity_are_seen_and_audited_once(
     said = []
     for boot_id in "ABABAB":
         clock.advance(timedelta(seconds=40))
-        said.append(await say(core, caller, report(active=(0, 0), boot_id=boot_id)))
+        said.append(await say(core, caller, of_policies(active=(0, 0), boot_id=boot_id)))
     assert said == [False, False, True, True, True, True]
     assert (await core.nodes.get("n1")).clone_suspected
     trail = await core.provisions.get(AuditService).page(before=None, limit=100)
@@ -255,14 +240,14 @@ async def test_two_boxes_with_one_identity_are_seen_and_audited_once(
 
 async def test_reports_that_come_at_once_do_not_fail_each_other(core: Core, caller: NodeCaller) -> None:
     await upload(core)
-    await asyncio.gather(*(say(core, caller, report(active=(1, 1))) for _ in range(6)))
+    await asyncio.gather(*(say(core, caller, of_policies(active=(1, 1))) for _ in range(6)))
     assert [len(one.answers) for one in await core.policies.page("north", before=None, limit=9)] == [1]
 
 
 async def test_a_box_that_restarts_is_no_clone(core: Core, caller: NodeCaller, clock: FakeClock) -> None:
     for boot_id in "ABCDEFGHIJKL":
         clock.advance(timedelta(seconds=20))
-        assert not await say(core, caller, report(active=(0, 0), boot_id=boot_id))
+        assert not await say(core, caller, of_policies(active=(0, 0), boot_id=boot_id))
 
 
 async def test_publishing_what_shows_the_centre_more_than_before_is_warned_of(core: Core, caller: NodeCaller) -> None:

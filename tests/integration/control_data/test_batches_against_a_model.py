@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,8 +21,9 @@ from control.deliveries.models import Delivery
 from control.inbox.batch import Sender
 from control.inbox.models import NodeCursor
 from control.inbox.service import InboxService
-from control.instances.models import Instance
+from control.instances.models import Instance, Series, Study, StudyFacet, StudySite, StudyTerm
 from mesh.v1 import sync_pb2
+from tests.control_fixtures import fresh_database
 from tests.mesh_events import batch, changed, instance_id, moment, received
 
 NODE = Sender(node_id="n1", site="north")
@@ -109,16 +110,39 @@ def history(steps: Sequence[tuple[int, str]]) -> list[sync_pb2.Event]:
     ]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("model")
+class Home:
+    """A database that all examples share, and one event loop for them."""
+
+    def __init__(self, url: str) -> None:
+        self.runner = asyncio.Runner()
+        self.database = open_database(url)
+        self.runner.run(upgrade(self.database))
+
+    def close(self) -> None:
+        self.runner.run(self.database.close())
+        self.runner.close()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    with fresh_database(request.param, tmp_path_factory.mktemp("model"), request) as url:
+        made = Home(url)
+        yield made
+        made.close()
+
+
+TABLES = (Instance, Delivery, NodeCursor, Study, StudySite, StudyTerm, StudyFacet, Series)
+
+
+async def wipe(database: Database) -> None:
+    async with database.transaction() as session:
+        for table in TABLES:
+            await session.execute(delete(table))
 
 
 async def play(database: Database, epochs: dict[int, list[sync_pb2.Event]], wanted: Sequence[Push]) -> None:
     inbox, model = InboxService(database, utcnow), Model()
-    async with database.transaction() as session:
-        for table in (Instance, Delivery, NodeCursor):
-            await session.execute(delete(table))
+    await wipe(database)
     for push in wanted:
         if push.restored_to is not None and push.restored_to < model.acks.get(push.epoch, 0):
             model.acks[push.epoch] = push.restored_to
@@ -140,21 +164,82 @@ async def play(database: Database, epochs: dict[int, list[sync_pb2.Event]], want
     assert {one.instance_id for one in deliveries if one.delivered_at} == set(model.proof)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(first=events_of_an_epoch, second=events_of_an_epoch, wanted=pushes)
 def test_any_history_of_pushes_leaves_what_the_model_says(
-    home: Path,
+    home: Home,
     first: list[tuple[int, str]],
     second: list[tuple[int, str]],
     wanted: list[Push],
 ) -> None:
-    async def run() -> None:
-        database = open_database(f"sqlite:///{home / 'model.db'}")
-        await upgrade(database)
-        await play(database, {1: history(first), 2: history(second)}, wanted)
-        await database.close()
+    home.runner.run(play(home.database, {1: history(first), 2: history(second)}, wanted))
 
-    asyncio.run(run())
+
+STUDIES = 3
+NODES = tuple(Sender(node_id=f"n{n}", site="north" if n < 2 else "south") for n in range(3))
+
+
+async def contents(database: Database) -> list[list[tuple[Any, ...]]]:
+    """Every row that batches leave, without the times of this machine's own clock."""
+    found = []
+    async with database.snapshot() as session:
+        for table in TABLES:
+            columns = [column for column in table.__table__.columns if column.name != "pushed_at"]
+            rows = (await session.execute(select(*columns))).all()
+            found.append(sorted(tuple(map(str, row)) for row in rows))
+    return found
+
+
+async def push_all(
+    database: Database, batches: Sequence[tuple[Sender, list[sync_pb2.Event]]], *, together: bool
+) -> list[list[tuple[Any, ...]]]:
+    """What is left when they are pushed one after the other, or all at once and so in groups."""
+    await wipe(database)
+    inbox = InboxService(database, utcnow)
+    if together:
+        of_node = [[events for sender, events in batches if sender is node] for node in NODES]
+        await asyncio.gather(*(_in_turn(inbox, node, mine) for node, mine in zip(NODES, of_node, strict=True)))
+    else:
+        for sender, events in batches:
+            await inbox.push(sender, batch(events, epoch=1))
+    return await contents(database)
+
+
+async def _in_turn(inbox: InboxService, sender: Sender, batches: Sequence[list[sync_pb2.Event]]) -> None:
+    for events in batches:
+        await inbox.push(sender, batch(events, epoch=1))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(NODES), st.integers(0, 12), st.integers(1, 5)), min_size=2, max_size=12),
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["received", *DeliveryState])), min_size=17, max_size=17),
+)
+def test_batches_committed_in_groups_leave_what_single_ones_leave(
+    home: Home, slices: list[tuple[Sender, int, int]], steps: list[tuple[int, str]]
+) -> None:
+    # Each node tells of objects of its own in studies that all nodes share. The first telling lists a study, so all
+    # of them are told at one moment first.
+    told = {node: _of_node(number, steps) for number, node in enumerate(NODES)}
+    opening = [(node, told[node][:STUDIES]) for node in NODES]
+    batches = [*opening, *((node, told[node][first : first + count]) for node, first, count in slices)]
+    single = home.runner.run(push_all(home.database, batches, together=False))
+    assert home.runner.run(push_all(home.database, batches, together=True)) == single
+
+
+def _of_node(number: int, steps: Sequence[tuple[int, str]]) -> list[sync_pb2.Event]:
+    tags = {"PatientID": "P1", "Modality": "CT", "PatientName": "DOE^JANE"}
+    events = [
+        received(sequence, number * 10 + thing, study=f"1.{thing}", tags=tags)
+        if what == "received"
+        else changed(sequence, number * 10 + thing, what, study=f"1.{thing}")
+        for sequence, (thing, what) in enumerate(steps, start=STUDIES + 1)
+    ]
+    opening = [
+        received(thing + 1, number * 10 + thing, study=f"1.{thing}", tags=tags, at=moment(0))
+        for thing in range(STUDIES)
+    ]
+    return [*opening, *events]
 
 
 async def test_a_long_history_leaves_what_the_model_says_on_both_databases(database: Database) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import OperationalError
 
 from control.clock import utcnow
@@ -136,6 +136,29 @@ async def test_a_server_restored_to_an_older_ack_takes_the_events_again(
     async with database.transaction() as session:
         await session.execute(update(NodeCursor).values(ack_sequence=1))
     assert await inbox.push(NORTH, batch(events[1:])) == 4
+    assert await everything(database) == before
+
+
+async def test_a_restored_server_takes_nothing_of_a_node_that_knows_more_until_it_tells_it_again(
+    inbox: InboxService, database: Database
+) -> None:
+    events = [received(1), changed(2, 1, "delivered"), received(3), changed(4, 3, "delivered"), received(5)]
+    await inbox.push(NORTH, batch(events))
+    before = await everything(database)
+    for table in (Instance, Delivery):
+        async with database.transaction() as session:
+            await session.execute(delete(table).where(table.sequence > 2))
+    async with database.transaction() as session:
+        await session.execute(update(NodeCursor).values(ack_sequence=2))
+    lost = await everything(database)
+    late = batch([received(6)])
+    late.acknowledged = 5
+    assert await inbox.push(NORTH, late) == 2
+    assert await everything(database) == lost != before
+    late.acknowledged = 2
+    again = batch(events[2:])
+    again.acknowledged = 2
+    assert await inbox.push(NORTH, again) == 5
     assert await everything(database) == before
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, Self
@@ -17,6 +17,7 @@ from control.broker.service import WRITE_STEP_SECONDS, NudgeService, PresenceSer
 from control.clock import utcnow
 from control.db.session import Database
 from control.fleet.heard import AgeService
+from control.node_commands.board import CommandBoard
 from control.nodes.models import Node
 from control.policies.board import PolicyBoard
 from control.sites.models import Site
@@ -90,6 +91,21 @@ async def test_a_node_that_changes_its_word_is_written_every_few_seconds_and_its
     assert not await service.settle()
 
 
+async def test_a_word_that_comes_while_an_older_one_is_written_is_the_one_that_stands(mesh: Database) -> None:
+    seconds = Seconds()
+    service = PresenceService(mesh, AgeService(utcnow), utcnow, seconds)
+    assert await service.hear(BOX, ONLINE)
+    assert not await service.hear(BOX, OFFLINE)
+    seconds.now = WRITE_STEP_SECONDS
+    settling = asyncio.create_task(service.settle())
+    await asyncio.sleep(0)  # it has begun
+    await service.hear(BOX, ONLINE)
+    await settling
+    seconds.now = 3 * WRITE_STEP_SECONDS
+    await service.settle()
+    assert await stored(mesh) == "online"
+
+
 class OddBroker:
     """A broker that says a strange thing first, then a good one, and then nothing."""
 
@@ -116,11 +132,12 @@ class OddBroker:
 class Fragile(PresenceService):
     """Meets something that nobody foresaw."""
 
-    async def hear(self, place: NodePlace, presence: Presence) -> bool:
-        """Fail for one site."""
-        if place.site == "odd":
-            raise ValueError(place.site)
-        return await super().hear(place, presence)
+    async def hear_all(self, said: Iterable[tuple[NodePlace, Presence]]) -> bool:
+        """Fail for one site, and for whoever is written together with it."""
+        words = list(said)
+        if any(place.site == "odd" for place, _ in words):
+            raise ValueError
+        return await super().hear_all(words)
 
 
 async def test_one_message_that_nobody_foresaw_does_not_end_the_connection(
@@ -131,7 +148,7 @@ async def test_one_message_that_nobody_foresaw_does_not_end_the_connection(
         "broker.example",
         1,
         tls=None,
-        nudges=NudgeService(mesh, sites, PolicyBoard()),
+        nudges=NudgeService(mesh, sites, PolicyBoard(), CommandBoard()),
         presence=Fragile(mesh, AgeService(utcnow), utcnow),
         first_wait=0.02,
     )

@@ -29,6 +29,7 @@ from control.enrolment.ca import Authority
 from control.enrolment.own_certificates import OwnCertificates, issue_own, issue_server
 from control.fleet.heard import AgeService
 from control.live.service import FeedService
+from control.node_commands.board import CommandBoard
 from control.nodes.models import Node
 from control.policies.board import PolicyBoard
 from control.sites.models import Site
@@ -160,7 +161,7 @@ def link_of(database: Database, board: PolicyBoard, place: BrokerPlace) -> Broke
         "127.0.0.1",
         place.port,
         tls=place.link_tls,
-        nudges=NudgeService(database, sites, board),
+        nudges=NudgeService(database, sites, board, CommandBoard()),
         presence=PresenceService(database, AgeService(utcnow), utcnow),
         first_wait=0.2,
     )

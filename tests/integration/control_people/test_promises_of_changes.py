@@ -12,14 +12,19 @@ from sqlalchemy import text
 
 from control.app import create_app
 from control.db.base import Base
+from control.enrolment.approvals import RequestFacts
 from control.errors import TooManyRequests
 from control.limits import RequestBrake
 from control.nodes.service import NewNode
 from control.principals import Role
+from control.promises import repository as kept_answers
 from control.promises.middleware import NOT_TRIED
 from control.role_matrix import ROUTES
+from control.rollouts.service import RolloutService
+from control.scopes.service import ScopeService
 from control.services import Core
 from tests.control_fixtures import GOOD_POLICY, FakeClock
+from tests.node_box import new_box_key, token_parts
 
 PASSWORD = "correct horse battery"
 NODE = "0123456789abcdef"
@@ -32,6 +37,8 @@ async def api(core: Core) -> AsyncIterator[httpx2.AsyncClient]:
         node = NewNode(id=NODE, name="box", key_fingerprint="f", certificate_ends=core.clock())
         await core.nodes.admit(tx, north, node, actor="test")
     await core.policies.upload("north", GOOD_POLICY, actor="test")
+    for site in ("east", "west"):
+        await add_running_site(core, site)
     key, _ = await core.users.create_key("robot", Role.ADMIN, actor="test")
     transport = httpx2.ASGITransport(app=create_app(core.provisions), raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {key}"}
@@ -39,6 +46,23 @@ async def api(core: Core) -> AsyncIterator[httpx2.AsyncClient]:
         made = await client.post("/api/v1/users", json={"name": "eva", "password": PASSWORD})
         assert made.status_code == 201
         yield client
+
+
+async def add_running_site(core: Core, name: str) -> None:
+    site = await core.sites.add(name, actor="test")
+    async with core.database.transaction() as tx:
+        node = NewNode(id=f"{name}1", name="box", key_fingerprint=name, certificate_ends=core.clock())
+        await core.nodes.admit(tx, site, node, actor="test")
+    await core.policies.upload(name, GOOD_POLICY, actor="test")
+    await core.policies.publish(name, 1, actor="test")
+
+
+async def start_rollout(core: Core, api: httpx2.AsyncClient, site: str) -> str:
+    body = {"sites": [site], "document": GOOD_POLICY.decode()}
+    made = await api.post("/api/v1/rollouts", json=body)
+    assert made.status_code == 201, made.text
+    await core.provisions.get(RolloutService).driver().drive()
+    return str(made.json()["id"])
 
 
 async def everything(core: Core) -> Mapping[str, list[str]]:
@@ -58,30 +82,60 @@ BODIES: Mapping[str, object] = {
     "/api/v1/users/eva/grant": {"role": "operator", "site": "north"},
     "/api/v1/users/eva/revoke": {"role": "operator", "site": "north"},
     "/api/v1/api-keys": {"name": "second", "role": "viewer"},
+    "/api/v1/groups": {"name": "mr"},
+    "/api/v1/groups/ct/add": {"site": "north"},
+    "/api/v1/groups/ct/remove": {"site": "north"},
+    "/api/v1/rollouts": {"sites": ["east"], "document": GOOD_POLICY.decode()},
+    f"/api/v1/nodes/{NODE}/commands": {"kind": "support-bundle"},
+    "/api/v1/sites/north/approval": {"needed": True},
 }
-NEEDS_MORE = frozenset({"/api/v1/me/password", "/api/v1/sessions/{session_id}/end"})
-"""Tried below, by a person with a session."""
+NAMES: Mapping[str, str] = {"/api-keys": "robot", "/groups": "ct", "/layers": "ct"}
+NEEDS_MORE = frozenset(
+    {"/api/v1/me/password", "/api/v1/sessions/{session_id}/end", "/api/v1/rollouts/{rollout_id}/resume"}
+)
+"""Tried below, by a person with a session, and on a roll-out that was paused."""
+
+
+async def box_that_waits(core: Core) -> str:
+    token = await core.enrolment.create_token("north", actor="test", needs_approval=True)
+    token_id, secret = token_parts(token.text)
+    asked = await core.enrolment.enrol(
+        token_id=token_id, token_secret=secret, node_name="waits", csr_pem=new_box_key().csr_pem
+    )
+    assert isinstance(asked, RequestFacts)
+    return asked.id
 
 
 async def test_a_trial_of_any_change_answers_as_the_change_would_and_leaves_nothing(
     core: Core, api: httpx2.AsyncClient
 ) -> None:
+    rollout, box = await start_rollout(core, api, "west"), await box_that_waits(core)
+    bodies: dict[str, object] = {**BODIES, f"/api/v1/enrolments/{box}/reject": {"reason": "not ours"}}
+    await core.provisions.get(ScopeService).add_group("ct", actor="test")
+    await core.provisions.get(ScopeService).upload("group/ct", GOOD_POLICY, actor="test")
     before = await everything(core)
     tried = 0
     for method, path in ROUTES:
         if method != "POST" or path in NOT_TRIED or path in NEEDS_MORE:
             continue
-        name = "robot" if "api-keys" in path else "eva"
-        filled = path.format_map({"site": "north", "node_id": NODE, "version": "1", "name": name})
-        if filled.endswith(("/policies", "/check")):
+        name = next((one for part, one in NAMES.items() if part in path), "eva")
+        filled = path.format_map(
+            {"site": "north", "node_id": NODE, "version": "1", "name": name, "rollout_id": rollout, "kind": "group"}
+            | {"enrolment_id": box}
+        )
+        if filled.endswith(("/policies", "/check", "/preview", "/layers/group/ct")):
             answer = await api.post(filled, content=GOOD_POLICY, params={"dry_run": "true"})
         else:
-            answer = await api.post(filled, json=BODIES.get(filled), params={"dry_run": "true"})
+            answer = await api.post(filled, json=bodies.get(filled), params={"dry_run": "true"})
         assert answer.is_success, (filled, answer.text)
         assert answer.headers["skerry-dry-run"] == "true"
         assert await everything(core) == before, filled
         tried += 1
-    assert tried >= 13
+    assert tried >= 16
+    (await api.post(f"/api/v1/rollouts/{rollout}/pause")).raise_for_status()
+    paused = await everything(core)
+    assert (await api.post(f"/api/v1/rollouts/{rollout}/resume?dry_run=true")).is_success
+    assert await everything(core) == paused
     assert core.board.place(1) is None or core.board.place(1) == (0, 0)
 
 
@@ -113,6 +167,27 @@ async def test_many_at_once_with_one_key_do_it_once(core: Core, api: httpx2.Asyn
     assert {one.status_code for one in answers} <= {201, 409}
     assert len({one.content for one in answers if one.status_code == 201}) == 1
     assert len((await everything(core))["enrolment_token"]) == 1
+
+
+async def test_a_death_between_the_change_and_its_kept_answer_doubles_nothing_for_a_day(
+    core: Core, api: httpx2.AsyncClient, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dies(*_arguments: object) -> None:
+        raise asyncio.CancelledError  # as good as a process that is gone: nothing after it runs
+
+    headers = {"Idempotency-Key": "died"}
+    with monkeypatch.context() as patch:
+        patch.setattr(kept_answers, "seal", dies)
+        patch.setattr(kept_answers, "forget", dies)
+        with pytest.raises(asyncio.CancelledError):
+            await api.post("/api/v1/sites/north/tokens", json={}, headers=headers)
+    after = await everything(core)
+    assert len(after["enrolment_token"]) == 1
+    for hours in (0, 1, 22):
+        clock.advance(timedelta(hours=hours))
+        again = await api.post("/api/v1/sites/north/tokens", json={}, headers=headers)
+        assert (again.status_code, again.json()["code"]) == (409, "REQUEST_UNDER_WAY")
+    assert await everything(core) == after
 
 
 async def test_a_kept_answer_opens_to_its_caller_only_and_for_a_day(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,43 @@ from fastapi.routing import iter_route_contexts
 
 from control.app import create_app
 from control.auth import SAFE_METHODS
+from control.enrolment.approvals import RequestState
+from control.enrolment.models import EnrolmentRequest, EnrolmentToken
 from control.injection import Provisions
+from control.node_commands.models import NodeCommand
+from control.node_commands.states import CommandState
 from control.nodes.service import NewNode
 from control.principals import INCLUDED, Grant, Role
 from control.promises.middleware import NOT_TRIED
 from control.role_matrix import ROUTES, Rule, Scoped
+from control.rollouts.models import Rollout, RolloutSite
+from control.rollouts.states import RolloutState
 from control.services import Core
 from control.users.accounts import AccountService
+from tests.control_fixtures import GOOD_POLICY
 
-HERE, ELSEWHERE, NODE = "north", "south", "0123456789abcdef"
+HERE, ELSEWHERE, NODE, COMMAND, ROLLOUT = "north", "south", "0123456789abcdef", "c" * 32, "d" * 16
+BOX = "e" * 16
 FILLING: Mapping[str, str] = {
     "site": HERE,
     "node_id": NODE,
+    "command_id": COMMAND,
+    "rollout_id": ROLLOUT,
+    "enrolment_id": BOX,
     "version": "1",
     "session_id": "0" * 16,
     "study_instance_uid": "1.2.3",
     "name": "nobody",
+    "kind": "group",
 }
+
+
+BODIES: Mapping[tuple[str, str], object] = {
+    ("POST", "/api/v1/nodes/{node_id}/commands"): {"kind": "support-bundle"},
+    ("POST", "/api/v1/enrolments/{enrolment_id}/reject"): {"reason": "not ours"},
+    ("POST", "/api/v1/rollouts"): {"sites": [HERE], "document": GOOD_POLICY.decode()},
+}
+"""Where the site of the caller is looked at after the body."""
 
 
 def routes_of(app: FastAPI) -> set[tuple[str, str]]:
@@ -75,16 +96,58 @@ def database_url(tmp_path: Path) -> str:
 async def mesh(core: Core) -> Mesh:
     await core.sites.add(ELSEWHERE, actor="test")
     north = await core.sites.add(HERE, actor="test")
+    await core.policies.upload(HERE, GOOD_POLICY, actor="test")
+    await core.policies.publish(HERE, 1, actor="test")
     async with core.database.transaction() as tx:
         node = NewNode(id=NODE, name="box", key_fingerprint="f", certificate_ends=core.clock())
         await core.nodes.admit(tx, north, node, actor="test")
+        await tx.flush()
+        tx.add(_command(core))
+        tx.add(_rollout(core))
+        tx.add(_token(core, north.id))
+        await tx.flush()
+        tx.add(_box(core, north.id))
+        tx.add(RolloutSite(rollout_id=ROLLOUT, site_id=north.id, generation=1, version=2, before_version=1))
     return Mesh(core=core, app=create_app(core.provisions))
+
+
+def _command(core: Core) -> NodeCommand:
+    now = core.clock()
+    return NodeCommand(
+        id=COMMAND, node_id=NODE, site=HERE, kind="release", arguments={}, state=CommandState.REQUESTED, text="",
+        asked_by="test", asked_at=now, expires_at=now,
+    )  # fmt: skip
+
+
+def _token(core: Core, site_id: int) -> EnrolmentToken:
+    now = core.clock()
+    return EnrolmentToken(
+        id=BOX, secret_sha256="", site_id=site_id, created_at=now, created_by="test", expires_at=now, used_at=now
+    )
+
+
+def _box(core: Core, site_id: int) -> EnrolmentRequest:
+    now = core.clock()
+    return EnrolmentRequest(
+        id=BOX, token_id=BOX, site_id=site_id, name="waits", key_fingerprint="e" * 64, address="", asked_at=now,
+        expires_at=now + timedelta(days=1), state=RequestState.WAITING, reason="", decided_by="",
+    )  # fmt: skip
+
+
+def _rollout(core: Core) -> Rollout:
+    now = core.clock()
+    return Rollout(
+        id=ROLLOUT, state=RolloutState.RUNNING, turn=1, wave=0, waves=["100%"], soak_seconds=1, gates={}, sha256="",
+        started_at=now, started_by="test", changed_at=now, text="",
+    )  # fmt: skip
 
 
 async def ask(client: httpx2.AsyncClient, method: str, path: str) -> httpx2.Response:
     filled = path.format_map(FILLING)
     trial = method not in SAFE_METHODS and filled not in NOT_TRIED
-    return await client.request(method, filled, params={"dry_run": "true"} if trial else {})
+    return await client.request(
+        method, filled, params={"dry_run": "true"} if trial else {}, json=BODIES.get((method, path))
+    )
 
 
 def allowed(rule: Rule, grant: Grant) -> bool:

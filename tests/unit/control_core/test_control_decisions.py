@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control import errors, http_errors
+from control import errors, http_errors, policy_errors
 from control.audit.chain import GENESIS, AuditEntry, first_break, hash_of
 from control.enrolment import tokens
 from control.errors import ControlError, InvalidCursor, SettingsError, TooManyAttempts
@@ -139,14 +139,18 @@ def test_a_removed_row_is_found_unless_it_was_the_last(length: int, at: int) -> 
 
 
 def all_errors() -> list[type[ControlError]]:
-    return [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, ControlError)]
+    found = [*inspect.getmembers(errors, inspect.isclass), *inspect.getmembers(policy_errors, inspect.isclass)]
+    return list(dict.fromkeys(one for _, one in found if issubclass(one, ControlError)))
 
 
 ARGUMENTS: dict[type[ControlError], dict[str, Any]] = {
     TooManyAttempts: {"retry_after": 3},
     errors.TooManyRequests: {"retry_after": 3},
-    errors.PolicyMoved: {"etag": '"2-1.1"'},
+    policy_errors.PolicyMoved: {"etag": '"2-1.1"'},
+    policy_errors.RolloutMoved: {"etag": '"r1-2"'},
+    policy_errors.LayerMoved: {"etag": '"1-0"'},
     errors.InvalidEvent: {"sequence": 7, "why": "no UID"},
+    errors.InvalidFilter: {"message": "A field is missing.", "at": 3},
 }
 
 
@@ -232,7 +236,10 @@ def test_the_brake_forgets_rather_than_grows() -> None:
 
 @given(
     place=st.lists(
-        st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(st.characters(exclude_characters="\0"), max_size=40)),
+        st.one_of(
+            st.integers(-(2**63), 2**63 - 1),
+            st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40),
+        ),
         max_size=4,
     )
 )

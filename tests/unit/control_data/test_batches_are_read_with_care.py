@@ -121,4 +121,4 @@ def test_no_number_of_words_can_hide_the_uid_of_a_study() -> None:
         SENDER, batch([received(1, tags={"StudyDescription": " ".join(map(str, range(200)))})])
     ).events
     assert isinstance(event, ReceivedInstance)
-    assert search_terms("1.2.3", event)[0] == "1.2.3"
+    assert search_terms("1.2.3", event.tags)[0] == "1.2.3"

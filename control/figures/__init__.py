@@ -1,0 +1,1 @@
+"""The metrics of nodes, as their status reports bring them."""

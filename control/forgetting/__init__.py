@@ -1,0 +1,1 @@
+"""Old studies leave the centre, when somebody said after how long."""

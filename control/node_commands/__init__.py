@@ -1,0 +1,1 @@
+"""What people ask of nodes, as rows with a state."""
