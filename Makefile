@@ -4,6 +4,8 @@ SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# Every start of a program would compile all of it again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test soak fuzz bench check proto openapi api-fuzz lock clean
 
@@ -20,7 +22,7 @@ demo: setup ## a whole mesh on this machine; ONCE=1 for one checked pass without
 	@$(PY) -m provisioning.demo $(if $(ONCE),--once)
 
 test: setup ## everything that can be tested here
-	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: setup ## a node beside DCMTK, Orthanc and pynetdicom, in turns; about an hour, ARGS="--rows receive.*" for less
 	@$(PY) -m tests.bench $(ARGS)
@@ -28,7 +30,7 @@ bench: setup ## a node beside DCMTK, Orthanc and pynetdicom, in turns; about an 
 soak: setup ## a thousand kills of a node's processes in ten runs, 4 GB objects, crowds, an outage (about 40 minutes)
 	@SKERRY_CRASH_KILLS=100 SKERRY_CRASH_RUNS=10 $(PY) -m pytest -k whichever_process tests/crash/test_processes_survive_kill.py $(ARGS)
 	@SKERRY_CUSTODY_KILLS=100 $(PY) -m pytest tests/crash/test_custody_survives_kill.py --timeout 900 $(ARGS)
-	@SKERRY_SOAK=1 $(PY) -m pytest tests/integration/test_large_objects.py tests/integration/test_hostile_crowds.py tests/integration/test_outage.py $(ARGS)
+	@SKERRY_SOAK=1 $(PY) -m pytest tests/integration/test_large_objects.py tests/integration/test_hostile_crowds.py tests/integration/test_outage.py tests/crash/test_policy_is_whole_at_every_kill.py $(ARGS)
 
 fuzz: setup ## a million mutated PDUs and data sets; SKERRY_FUZZ_CASES and SKERRY_FUZZ_SEED for others
 	@SKERRY_FUZZ_CASES=$${SKERRY_FUZZ_CASES:-1000000} $(PY) -m pytest -n 2 tests/fuzz $(ARGS)
@@ -54,7 +56,7 @@ api-fuzz: setup ## generated requests to a running control plane, every phase an
 	@SKERRY_SCHEMATHESIS_EXAMPLES=$${SKERRY_SCHEMATHESIS_EXAMPLES:-20} $(PY) -m pytest --timeout 900 tests/contract/test_the_api_keeps_its_document.py $(ARGS)
 
 lock: setup ## resolve the dependencies again, with hashes and without index addresses
-	@for extra in edge control tui dev; do uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url \
+	@for extra in edge codecs control tui dev; do uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate --extra $$extra pyproject.toml -o requirements/$$extra.txt; done
 
 clean: ## remove what the commands above made

@@ -57,25 +57,29 @@ class Box:
         self._boot_id, self._epoch = uuid.uuid4().hex, random.getrandbits(63)
         self._version: Version = (0, 0)
         self._sha256 = b""
-        self._policy_new, self._cut = asyncio.Event(), asyncio.Event()
+        self._policy_new = asyncio.Event()
         self.nudged = asyncio.Event()
-        """Set by the broker: a long poll need not be waited for."""
+        """Set by the broker: there may be something new."""
 
     async def run(self) -> None:
         """Live until cancelled; connections that end are made again, as a real edge does."""
+        cuts = self._plan.cuts(self._number) if Fault.CUT in self.faults else None
         while True:
-            async with self._connected() as stub:
-                duties = [self._pull(stub), self._report(stub), self._push(stub)]
-                if Fault.CUT in self.faults:
-                    duties.append(self._cuts())
-                tasks = [asyncio.ensure_future(duty) for duty in duties]
-                with suppress(_Cut):
-                    try:
-                        await asyncio.gather(*tasks)
-                    finally:
-                        for task in tasks:
-                            task.cancel()
-                        await asyncio.gather(*tasks, return_exceptions=True)
+            after, lasts = next(cuts) if cuts is not None else (None, 0.0)
+            with suppress(TimeoutError):
+                async with self._connected() as stub, asyncio.timeout(after):
+                    await self._live(stub)
+            await asyncio.sleep(lasts)  # nobody hears of it until its connection is back
+
+    async def _live(self, stub: EdgeSyncAsyncStub) -> None:
+        duties = (self._pull, self._look, self._report, self._push)
+        tasks = [asyncio.ensure_future(duty(stub)) for duty in duties]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[EdgeSyncAsyncStub]:
@@ -89,29 +93,32 @@ class Box:
 
     async def _pull(self, stub: EdgeSyncAsyncStub) -> None:
         while True:
-            request = PullPolicyRequest(
-                have=PolicyVersion(generation=self._version[0], version=self._version[1]),
-                have_sha256=self._sha256,
-                wait_seconds=0 if self.nudged.is_set() else WAIT_SECONDS,
-            )
-            self.nudged.clear()
-            poll = asyncio.ensure_future(self._call("PullPolicy", stub.PullPolicy, request, WAIT_SECONDS))
-            nudge = asyncio.ensure_future(self.nudged.wait())
-            await asyncio.wait({poll, nudge}, return_when=asyncio.FIRST_COMPLETED)
-            nudge.cancel()
-            if not poll.done():
-                poll.cancel()
-                with suppress(asyncio.CancelledError):
-                    await poll
-                continue
-            answer = poll.result()
-            if answer is not None and answer.HasField("policy"):
-                self._apply(answer.policy)
-            elif answer is None:
+            if not await self._ask(stub, wait_seconds=WAIT_SECONDS):
                 await asyncio.sleep(random.uniform(0.2, 2.0))
 
+    async def _look(self, stub: EdgeSyncAsyncStub) -> None:
+        """After each nudge, beside the long poll: that may wait on another replica."""
+        while True:
+            await self.nudged.wait()
+            self.nudged.clear()
+            await self._ask(stub, wait_seconds=0)
+
+    async def _ask(self, stub: EdgeSyncAsyncStub, *, wait_seconds: int) -> bool:
+        request = PullPolicyRequest(
+            have=PolicyVersion(generation=self._version[0], version=self._version[1]),
+            have_sha256=self._sha256,
+            wait_seconds=wait_seconds,
+        )
+        answer = await self.call("PullPolicy", stub.PullPolicy, request, wait_seconds)
+        if answer is not None and answer.HasField("policy"):
+            self._apply(answer.policy)
+        return answer is not None
+
     def _apply(self, bundle: PolicyBundle) -> None:
-        self._version = (bundle.version.generation, bundle.version.version)
+        version = (bundle.version.generation, bundle.version.version)
+        if version <= self._version:  # the long poll and the nudge brought the same
+            return
+        self._version = version
         self._sha256 = hashlib.sha256(bundle.document).digest()
         self._ledger.apply(self.identity.node_id, self._version)
         self._policy_new.set()
@@ -121,7 +128,7 @@ class Box:
         while True:
             turn += 1
             self._policy_new.clear()
-            answer = await self._call("ReportStatus", stub.ReportStatus, self._status(turn), 0)
+            answer = await self.call("ReportStatus", stub.ReportStatus, self._status(turn), 0)
             if answer is not None:
                 self._ledger.spoke.add(self.identity.node_id)
             pause = STATUS_SECONDS if answer is not None else random.uniform(0.5, 3.0)
@@ -157,34 +164,36 @@ class Box:
             batch = list(islice(told, self._batch))
             request = PushBatchRequest(epoch=self._epoch, events=batch, boot_id=self._boot_id)
             if Fault.CRASH in self.faults and random.random() < 0.2:
-                died = asyncio.ensure_future(self._call("PushBatch", stub.PushBatch, request, 0))
+                died = asyncio.ensure_future(self.call("PushBatch", stub.PushBatch, request, 0))
                 await asyncio.sleep(random.uniform(0, 0.05))
                 died.cancel()
             answer = None
             while answer is None:
-                answer = await self._call("PushBatch", stub.PushBatch, request, 0)
+                answer = await self.call("PushBatch", stub.PushBatch, request, 0)
                 if answer is None:
                     await asyncio.sleep(random.uniform(0.5, 3.0))
             self._ledger.acknowledged += len([one for one in batch if one.sequence <= answer.ack_sequence])
             await asyncio.sleep(len(batch) / self._rate * random.uniform(0.8, 1.2))
 
-    async def _cuts(self) -> None:
-        for after, lasts in self._plan.cuts(self._number):
-            await asyncio.sleep(after)
-            await asyncio.sleep(lasts)
-            raise _Cut
-
-    async def _call(
+    async def call(
         self, name: str, call: Callable[..., Awaitable[_Answer]], request: object, wait: float
     ) -> _Answer | None:
-        if Fault.SLOW in self.faults:
-            await asyncio.sleep(LATE_SECONDS)
-        try:
-            return await call(request, timeout=DEADLINE_SECONDS + wait)
-        except grpc.aio.AioRpcError as error:
-            self._ledger.fail(name, error.code().name)
-            return None
+        """The answer; None when there was none. Who is told to come again does that, as often as it is told."""
+        while True:
+            if Fault.SLOW in self.faults:
+                await asyncio.sleep(LATE_SECONDS)
+            try:
+                return await call(request, timeout=DEADLINE_SECONDS + wait)
+            except grpc.aio.AioRpcError as error:
+                later = retry_after(error)
+                if later is None:
+                    self._ledger.fail(name, error.code().name)
+                    return None
+            self._ledger.told_to_wait += 1
+            await asyncio.sleep(later)
 
 
-class _Cut(Exception):
-    """The connection of this box was cut on purpose."""
+def retry_after(error: grpc.aio.AioRpcError) -> float | None:
+    """The seconds after which the control plane asks us to come again; None when it said nothing of that."""
+    said = str(dict(error.trailing_metadata()).get("retry-after-ms", ""))
+    return int(said) / 1000 if said.isdigit() else None

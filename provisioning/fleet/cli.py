@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from provisioning.errors import ProvisioningError
-from provisioning.fleet import identities, joining
+from provisioning.fleet import drills, identities, joining
 from provisioning.fleet.crew import Crew
 from provisioning.fleet.faults import Plan, read_faults
 from provisioning.local.control_api import ControlApi
@@ -109,68 +109,43 @@ def publish(
     fleet = identities.load(folder, boxes, grpc=grpc, mqtt=mqtt)
     crew = Crew(fleet, plan=Plan(shares=read_faults(faults), seed=seed), events_per_second=events, broker=broker)
     api = ControlApi(url, joining.password_file(password))
-    found = asyncio.run(_publish(api, crew, sorted({one.site for one in fleet}), rounds, broker=broker))
+    found = asyncio.run(drills.publish(api, crew, sorted({one.site for one in fleet}), rounds, broker=broker))
     if as_json:
         print(json.dumps(found, indent=2))
         return
     print(f"{found['boxes']} boxes spoke after {found['connect_seconds']:.1f} s")
     for one in found["rounds"]:
         print(f"published: half after {one['p50']:.2f} s, 99 % after {one['p99']:.2f} s, all after {one['all']:.2f} s")
-    print(f"errors: {found['errors'] or 'none'}")
+    print(_words(found))
 
 
-async def _publish(api: ControlApi, crew: Crew, sites: list[str], rounds: int, *, broker: bool) -> dict[str, Any]:
-    began = time.monotonic()
-    limit = 60.0 if broker else 90.0
-    taken = []
-    async with crew.aboard():
-        await _until(lambda: len(crew.ledger.spoke) == len(crew), "all boxes to speak", 180)
-        connected = time.monotonic() - began
-        if broker:
-            await _until(lambda: len(crew.ledger.present) == len(crew), "all boxes at the broker", 180)
-        present = time.monotonic() - began
-        for number in range(rounds):
-            uploaded = await asyncio.to_thread(_upload, api, sites, number)
-            since = time.monotonic()
-            version = await asyncio.to_thread(_publish_all, api, uploaded)
-            seen = {
-                name: await crew.wait(share, version, since, seconds=limit)
-                for name, share in (("p50", 0.5), ("p99", 0.99), ("all", 1.0))
-            }
-            if None in seen.values():
-                raise ProvisioningError(f"after {limit:g} s not all boxes run {version}: {crew.facts()}")
-            taken.append(seen)
-        return {
-            "boxes": len(crew),
-            "sites": len(sites),
-            "connect_seconds": connected,
-            "present_seconds": present,
-            "rounds": taken,
-            "errors": dict(crew.ledger.errors),
-        }
+@app.command()
+def reconnect(
+    folder: Folder,
+    url: Url,
+    password: Password,
+    boxes: Boxes = None,
+    grpc: Grpc = None,
+    mqtt: Mqtt = None,
+    faults: Faults = "",
+    seed: Seed = 1,
+    broker: Broker = True,
+    as_json: Json = False,
+) -> None:
+    """Connect the fleet, cut every line at once, and measure how long it takes until the centre sees all again."""
+    fleet = identities.load(folder, boxes, grpc=grpc, mqtt=mqtt)
+    crew = Crew(fleet, plan=Plan(shares=read_faults(faults), seed=seed), broker=broker)
+    found = asyncio.run(drills.reconnect(ControlApi(url, joining.password_file(password)), crew, broker=broker))
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    print(f"{found['boxes']} boxes spoke {found['spoke_seconds']:.1f} s after they were cut off", end="")
+    print(f", the centre saw all after {found['present_seconds']:.1f} s")
+    print(_words(found))
 
 
-def _upload(api: ControlApi, sites: list[str], number: int) -> dict[str, int]:
-    document = f"skerry: 1\ndestinations: []\nroutes: []\n# {number} {time.time_ns()}\n"
-    return {site: int(api.post_text(f"/sites/{site}/policies", document)["version"]) for site in sites}
-
-
-def _publish_all(api: ControlApi, versions: dict[str, int]) -> tuple[int, int]:
-    places = set()
-    for site, version in versions.items():
-        published = api.post(f"/sites/{site}/policies/{version}/publish", {})
-        places.add((int(published["generation"]), int(published["version"])))
-    if len(places) != 1:
-        raise ProvisioningError(f"the sites are at different versions: {sorted(places)}")
-    return places.pop()
-
-
-async def _until(condition: Any, what: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise ProvisioningError(f"waited {seconds:g} s in vain for {what}")
-        await asyncio.sleep(0.05)
+def _words(found: dict[str, Any]) -> str:
+    return f"errors: {found['errors'] or 'none'}; told to come again: {found['told_to_wait']}"
 
 
 def _line(facts: dict[str, Any]) -> str:

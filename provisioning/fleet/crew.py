@@ -42,9 +42,16 @@ class Crew:
     def __len__(self) -> int:
         return len(self._boxes)
 
+    @property
+    def node_ids(self) -> Sequence[str]:
+        """All of them."""
+        return [box.identity.node_id for box in self._boxes]
+
     @asynccontextmanager
     async def aboard(self) -> AsyncIterator[None]:
-        """All of them start at once, as after a power cut of the centre."""
+        """All of them start at once, as after a power cut of the centre. More than once: each is a reconnect."""
+        self.ledger.spoke.clear()
+        self.ledger.present.clear()
         turn = asyncio.Semaphore(GREETING_AT_ONCE)
         tasks = [asyncio.ensure_future(box.run()) for box in self._boxes]
         if self._broker:
@@ -78,6 +85,7 @@ class Crew:
             "present": len(ledger.present),
             "with_policy": len(ledger.applied),
             "events_acknowledged": ledger.acknowledged,
+            "told_to_wait": ledger.told_to_wait,
             "errors": dict(ledger.errors),
             "faults": {fault: sum(fault in box.faults for box in self._boxes) for fault in Fault},
         }

@@ -21,6 +21,8 @@ from provisioning.fleet.identities import Identity
 from provisioning.local.control_api import ControlApi
 
 AT_ONCE = 8
+ASKING_AT_ONCE = 4
+"""Tokens that are asked for at a time, all in one session."""
 
 
 def site_name(number: int) -> str:
@@ -41,7 +43,7 @@ async def join(
     for name in names:
         if name not in known:
             await asyncio.to_thread(api.post, "/sites", {"name": name})
-    turn, lock, done = asyncio.Semaphore(AT_ONCE), asyncio.Lock(), 0
+    turn, asking, done = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(ASKING_AT_ONCE), 0
     doors: dict[str, httpx2.AsyncClient] = {}
     found: list[Identity] = []
 
@@ -49,7 +51,7 @@ async def join(
         nonlocal done
         site = names[number % sites]
         async with turn:
-            async with lock:  # one session, one request at a time
+            async with asking:
                 token = (await asyncio.to_thread(api.post, f"/sites/{site}/tokens", {}))["token"]
             found.append(await _enrol(doors, token, f"{prefix}-{number:05d}"))
             done += 1

@@ -21,6 +21,8 @@ class Ledger:
     """The policy that each runs, and when it began to (monotonic)."""
     errors: Counter[str] = field(default_factory=Counter)
     """Calls that ended with an error, by call and status."""
+    told_to_wait: int = 0
+    """Calls that were answered with a time to come again: no errors, they are obeyed."""
     acknowledged: int = 0
     """Events that the control plane has for good."""
 

@@ -50,8 +50,16 @@ async def _stay(box: Box, ledger: Ledger, turn: asyncio.Semaphore, host: str, po
             ledger.present.add(place.node_id)
             turn.release()
             held = False
-            async for _message in client.messages:
-                box.nudged.set()
+            try:
+                async for _message in client.messages:
+                    box.nudged.set()
+            except asyncio.CancelledError:
+                # What the broker would say in its name, had the line been cut.
+                with suppress(MqttError, TimeoutError):
+                    await client.publish(
+                        presence_topic(place), _presence("offline"), qos=QOS_AT_LEAST_ONCE, retain=True, timeout=5
+                    )
+                raise
     finally:
         if held:
             turn.release()

@@ -45,7 +45,8 @@ class Edge(Program):
         self._options += ["--policy", str(policy)] if policy else []
         for peer in to:
             self._options += ["--to", peer]
-        super().__init__(name=name, argv=(), log_dir=log_dir or data_dir.parent / "log", env=env)
+        tuned = {"SKERRY_EDGE_PROBATION_SECONDS": "2", **(env or {})}  # whoever waits for a policy waits for this, too
+        super().__init__(name=name, argv=(), log_dir=log_dir or data_dir.parent / "log", env=tuned)
 
     @property
     def http_url(self) -> str:

@@ -32,10 +32,10 @@ def fill(data_dir: Path, count: int, destination: str) -> None:
     for number, batch in enumerate(_batches(buffer, count, destination)):
         buffer.admit(batch)
         if number % 50 == 49:
-            buffer.forget_events(EVENTS_WITHOUT_CENTRE)
+            buffer.telling.keep_newest(EVENTS_WITHOUT_CENTRE)
             buffer.bound_wal()
             print(f"{(number + 1) * _BATCH} of {count}", flush=True)
-    buffer.forget_events(EVENTS_WITHOUT_CENTRE)
+    buffer.telling.keep_newest(EVENTS_WITHOUT_CENTRE)
     spool = data_dir / "spool"
     for shelf in shelf_names(spool):
         buffer.slots.close_shelf(shelf)  # every file has its row, as housekeeping would have found by now

@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tests.bench.arena import Arena
+from tests.bench.backfill import Backfill
 from tests.bench.decisions import Decisions
+from tests.bench.fleet import FleetPublish, FleetReconnect
 from tests.bench.idle import Connects, Idle
 from tests.bench.million import Million
 from tests.bench.receive import Receive
 from tests.bench.receivers import DCMTK, ORTHANC, PYNETDICOM
 from tests.bench.relay import Relay
 from tests.bench.results import Bound, Line
+from tests.bench.searches import Search
 from tests.bench.send import Send
 from tests.bench.senders import dcmsend, storescu
 
@@ -63,6 +66,12 @@ ASKED: tuple[Row, ...] = (
     Connects(),
     Million(),
     Decisions(),
+    FleetPublish(),
+    FleetPublish(boxes=300, embedded=True),
+    FleetReconnect(),
+    Backfill(),
+    Backfill(replicas=2),
+    Search(),
 )
 """What `make bench` measures."""
 

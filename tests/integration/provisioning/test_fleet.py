@@ -6,16 +6,30 @@ import json
 import subprocess
 from collections.abc import Iterator
 
+import grpc
 import pytest
 
 from provisioning.errors import ProvisioningError
+from provisioning.fleet.box import Box
 from provisioning.fleet.faults import Fault, Plan, read_faults
+from provisioning.fleet.identities import Identity
+from provisioning.fleet.ledger import Ledger
 from provisioning.local.command import own_script
 from provisioning.local.control import Control
 from provisioning.local.control_api import ControlApi
 from tests.conftest import Figures
 
 BOXES = 24
+IDENTITY = Identity(
+    node_id="n",
+    site="s",
+    node_name="box",
+    grpc_endpoint="",
+    mqtt_endpoint="",
+    certificate_pem="",
+    ca_pem="",
+    key_pem="",
+)
 FAULTS = "cut=0.5,slow=0.2,skew=0.2,clone=0.2,crash=0.5,old=0.2"
 
 
@@ -45,6 +59,30 @@ def test_what_is_published_runs_in_every_box(control: Control, figures: Figures)
     assert len(took) == 2
     assert found["errors"] == {}
     assert max(took) < 10
+
+
+def test_all_boxes_come_back_at_once_and_none_sees_an_error(control: Control, figures: Figures) -> None:
+    found = json.loads(_fleet(control, "reconnect", "--url", control.url, *_password(control), "--no-broker", "--json"))
+    figures(f"fleet of {BOXES}: all seen again {found['present_seconds']:.1f} s after every line was cut")
+    assert found["spoke"] == BOXES
+    assert found["errors"] == {}
+    assert found["present_seconds"] < 20
+
+
+async def test_a_box_that_is_told_to_come_again_does_so_and_notes_no_error() -> None:
+    ledger = Ledger()
+    box = Box(0, IDENTITY, ledger, Plan(shares={}), events_per_second=0, batch=1)
+    asked: list[object] = []
+
+    async def full_at_first(request: object, **_: object) -> str:
+        asked.append(request)
+        if len(asked) == 1:
+            trailers = grpc.aio.Metadata(("retry-after-ms", "20"))
+            raise grpc.aio.AioRpcError(grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.aio.Metadata(), trailers)
+        return "answer"
+
+    assert await box.call("ReportStatus", full_at_first, "report", 0) == "answer"
+    assert (len(asked), ledger.told_to_wait, ledger.errors) == (2, 1, {})
 
 
 def test_every_event_is_kept_once_whatever_happens_to_the_boxes(control: Control) -> None:

@@ -99,6 +99,18 @@ def test_a_child_can_be_started_again_and_its_log_goes_on(tmp_path: Path) -> Non
     assert program.log_text() == "here\nhere\n"
 
 
+def test_two_processes_are_not_given_the_same_port() -> None:
+    script = "from provisioning.local.ports import free_ports; print(*free_ports(150), flush=True); input()"
+    started = [
+        subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    given = [port for one in started if one.stdout for port in one.stdout.readline().split()]
+    for one in started:
+        one.communicate("", timeout=10)
+    assert len(set(given)) == len(given) == 600
+
+
 def test_free_ports_are_distinct_and_nobody_listens_there() -> None:
     ports = free_ports(8)
     assert len(set(ports)) == 8
