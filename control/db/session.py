@@ -76,6 +76,11 @@ class Database:
         self._writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
         self._under_way, self._idle = 0, asyncio.Event()
         self._idle.set()
+        self._connections: WeakSet[Any] = WeakSet()
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def remember(connection: Any, _record: Any) -> None:
+            self._connections.add(connection.driver_connection)
 
     @property
     def engine(self) -> AsyncEngine:
@@ -108,13 +113,16 @@ class Database:
             yield session
 
     async def close(self) -> None:
-        """Let go of all connections: when the units under way have ended, and after some seconds in any case.
+        """Close all connections: when the units under way have ended, and after some seconds in any case.
 
-        A connection that came back to a pool that is gone would be closed by nobody.
+        A connection that came back to a pool that is gone, or that a cancelled caller left, would be closed by nobody.
         """
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), CLOSE_SECONDS)
         await self._engine.dispose()
+        for connection in list(self._connections):
+            with suppress(Exception):  # it is gone either way, and the others are to be closed, too
+                await connection.close()
 
     @asynccontextmanager
     async def _unit(self, session: AsyncSession) -> AsyncIterator[AsyncSession]:

@@ -8,6 +8,7 @@ import pkgutil
 import random
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -139,6 +140,30 @@ async def test_closing_waits_for_what_is_under_way(database_url: str) -> None:
     await closing
     assert await under_way == 7
     assert database.engine.pool.checkedin() == 0, "its connection is closed with the others"  # type: ignore[attr-defined]
+
+
+async def test_closing_does_not_leave_the_connection_of_a_unit_that_does_not_end(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.db.session.CLOSE_SECONDS", 0.05)
+    database = open_database(database_url)
+    looking, looked = asyncio.Event(), asyncio.Event()
+    connections: list[Any] = []
+
+    async def look() -> None:
+        async with database.snapshot() as session:
+            raw = await (await session.connection()).get_raw_connection()
+            connections.append(raw.driver_connection)
+            looking.set()
+            await looked.wait()
+
+    under_way = asyncio.create_task(look())
+    await looking.wait()
+    await database.close()
+    looked.set()
+    await asyncio.gather(under_way, return_exceptions=True)
+    (connection,) = connections
+    assert getattr(connection, "closed", getattr(connection, "_connection", None) is None)
 
 
 def test_a_database_url_that_cannot_be_used_is_refused_without_repeating_it() -> None:
