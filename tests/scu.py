@@ -11,6 +11,7 @@ from typing import Any
 
 from pydicom.uid import UID
 from pynetdicom import AE
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
@@ -31,6 +32,11 @@ class Gate(threading.Event):
         self._thread, self._turn, self._stands = thread, threading.Lock(), False
         self.set()
 
+    @property
+    def stands(self) -> bool:
+        """Whether the thread does."""
+        return self._stands
+
     def set(self) -> None:
         with self._turn:
             self._stands = False
@@ -49,6 +55,23 @@ class Gate(threading.Event):
         return super().wait(timeout)
 
 
+class Standing(Association):
+    """An association that is paused while the library's own thread stands at its gate.
+
+    The library serves an N-EVENT-REPORT in a thread of its own, which says at its end that nothing is paused, also when
+    something is; a release that came meanwhile would wait for ever.
+    """
+
+    @property
+    def _is_paused(self) -> bool:
+        gate = self._reactor_checkpoint
+        return isinstance(gate, Gate) and gate.stands
+
+    @_is_paused.setter
+    def _is_paused(self, value: bool) -> None:
+        """What the library says of it does not count."""
+
+
 @contextmanager
 def association(
     port: int,
@@ -64,6 +87,7 @@ def association(
     contexts = [build_context(one, EXPLICIT) for one in offered]
     opened = ae.associate("127.0.0.1", port, contexts=contexts, evt_handlers=list(handlers))
     opened._reactor_checkpoint = Gate(opened)
+    opened.__class__ = Standing
     try:
         yield opened
     finally:
