@@ -1,0 +1,1 @@
+"""The manager of one site's HAProxy: wanted and actual pools are compared, and made the same."""
