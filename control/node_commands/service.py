@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from control.attempt import is_trial
 from control.audit.service import AuditService
 from control.clock import Clock
@@ -73,9 +75,12 @@ class CommandService:
         if node.revoked_at is not None:
             raise NodeRevoked
         now = self._clock()
-        if standing_aside.is_asked(kind, given):
-            await self._check_not_alone(node, now)
+        aside = standing_aside.is_asked(kind, given)
+        site = await self._nodes.page(site=node.site, after="", limit=MOST_NODES) if aside else ()
         async with self._database.transaction() as tx:
+            if aside:
+                await self._nodes.hold_site(tx, node)
+                await self._check_not_alone(tx, node, site, now)
             row = NodeCommand(
                 id=secrets.token_hex(16),
                 node_id=node.id,
@@ -98,10 +103,10 @@ class CommandService:
             self._board.post({**self._board.newest(), (node.site, node.id): now})
         return _facts(row)
 
-    async def _check_not_alone(self, node: NodeFacts, now: datetime) -> None:
-        site = await self._nodes.page(site=node.site, after="", limit=MOST_NODES)
-        async with self._database.snapshot() as session:
-            rows = await repository.newest_of_kind(session, site=node.site, kind=DRAIN, limit=MOST_NODES)
+    async def _check_not_alone(
+        self, tx: AsyncSession, node: NodeFacts, site: Sequence[NodeFacts], now: datetime
+    ) -> None:
+        rows = await repository.newest_of_kind(tx, site=node.site, kind=DRAIN, limit=MOST_NODES)
         asked = [
             AskedToDrain(
                 node_id=row.node_id, state=CommandState(row.state), arguments=row.arguments, asked_at=row.asked_at

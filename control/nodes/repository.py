@@ -87,6 +87,12 @@ async def lock_living(tx: AsyncSession, node_ids: Sequence[str]) -> set[str]:
     return set((await tx.scalars(query.with_for_update(key_share=True))).all())
 
 
+async def lock_site(tx: AsyncSession, site_id: int) -> None:
+    """Hold the nodes of a site until the transaction ends: who decides about them together waits for the other one."""
+    query = select(Node.id).where(Node.site_id == site_id).order_by(Node.id)
+    (await tx.scalars(query.with_for_update(key_share=True))).all()
+
+
 async def memories(session: AsyncSession, node_ids: Sequence[str]) -> dict[str, tuple[tuple[Boot, ...], bool]]:
     """The boot ids that the reports of these nodes remember, and whether a clone was suspected."""
     query = select(NodeReport.node_id, NodeReport.recent_boots, NodeReport.clone_suspected)

@@ -268,6 +268,12 @@ class NodeService:
             found = await repository.after_id(session, site_ids=wanted, after=after, limit=limit)
         return [node_facts(node, report, site=names[node.site_id]) for node, report in found]
 
+    async def hold_site(self, tx: AsyncSession, node: NodeFacts) -> None:
+        """Let nobody else decide about the nodes of this node's site before the transaction ends."""
+        row = await repository.by_id(tx, node.id)
+        if row is not None:
+            await repository.lock_site(tx, row.site_id)
+
     async def of_sites(self, session: AsyncSession, sites: Sequence[SiteFacts]) -> Sequence[NodeFacts]:
         """All nodes of some sites that were not revoked, inside somebody's unit of work."""
         names = {site.id: site.name for site in sites}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -66,6 +67,14 @@ async def test_of_two_nodes_one_may_go_and_then_the_other_may_not(
     clock.advance(timedelta(seconds=1))
     await _drain(core, TWO, end="true")
     await _drain(core, ONE)
+
+
+async def test_of_two_people_who_ask_at_the_same_moment_one_is_refused(
+    core: Core, callers: dict[str, NodeCaller]
+) -> None:
+    await _up(core, TWO)
+    answers = await asyncio.gather(_drain(core, ONE), _drain(core, TWO), return_exceptions=True)
+    assert [type(answer) for answer in answers if isinstance(answer, Exception)] == [OnlyNode], answers
 
 
 async def test_a_node_that_says_that_it_drains_does_not_count(
