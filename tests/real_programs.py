@@ -15,6 +15,7 @@ _PACKAGES = {
     "dcmsend": "dcmtk",
     "mosquitto": "mosquitto",
     "strace": "strace",
+    "haproxy": "haproxy",
     "Orthanc": "orthanc",
 }
 

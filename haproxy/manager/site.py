@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from haproxy.errors import ConfigurationRejected, SettingsError
-from haproxy.manager import health, saying, wanted
+from haproxy.manager import health, saying
 from haproxy.manager.interface import Applied, Condition, Outcome, PoolsReport, Rejected
 from haproxy.manager.keeper import Keeper, Memory
 from haproxy.manager.kept import Kept, KeptDocument
@@ -24,6 +24,7 @@ from haproxy.manager.rejections import Rejections
 from haproxy.manager.telling import Tally, Teller
 from haproxy.manager.words import StateWord, WeightWord, Words
 from haproxy.places import Places
+from haproxy.pool.findings import findings
 from mesh.pools import PoolsDocument, State
 
 log = structlog.get_logger(__name__)
@@ -166,6 +167,15 @@ class Site:
                 self._keeper.look()
             return {**saying.progress(self.report().members, node), "weight": weight, "dry_run": dry_run}
 
+    def progress(self, node: str) -> Mapping[str, Any]:
+        """How far a node is, and what is left without it.
+
+        Raises:
+            UnknownNode: there is no such node.
+        """
+        saying.members_named(self._document(), node)
+        return saying.progress(self.report().members, node)
+
     def forget_rejections(self) -> None:
         """A person mended what stood in the way: whatever was refused may be tried again."""
         self._rejections.forget()
@@ -184,9 +194,9 @@ class Site:
             answer = self._answered_already(kept)
             if answer is not None:
                 return answer
-            words = wanted.findings(kept.document)
-            if words:
-                return self._refuse(kept, Rejected(order=kept.document.order, code="invalid", words=words))
+            wrong = findings(kept.document)
+            if wrong:
+                return self._refuse(kept, Rejected(order=kept.document.order, code="invalid", words="\n".join(wrong)))
             self._wait_for_turn(kept)
             with self._changing:
                 return self._take(kept)

@@ -31,7 +31,6 @@ class Tally:
     last_reload: int = 0
     rejected: int = 0
     restarts: int = 0
-    exporter: bool = False
 
 
 class Teller:

@@ -9,17 +9,16 @@ from haproxy.manager.state_file import WantedServer
 from haproxy.manager.state_file import server_state as state_text
 from haproxy.manager.words import Said
 from haproxy.places import Places
+from haproxy.pool.render import Surroundings, render
 from mesh.pools import AddressesModel, ListenerModel, PoolsDocument
-
-
-def findings(_document: PoolsDocument) -> str:
-    """What is wrong with a document that has the right shape, in words; empty when nothing is."""
-    return ""
 
 
 def text_of(document: PoolsDocument, places: Places) -> str:
     """The file that HAProxy reads."""
-    raise NotImplementedError
+    around = Surroundings(
+        stats_socket=places.stats_socket, exporter_socket=places.exporter_socket, server_state=places.server_state
+    )
+    return render(document, around)
 
 
 def weighed(document: PoolsDocument, said: Said) -> PoolsDocument:

@@ -23,7 +23,7 @@ def open_since(windows: Iterable[MaintenanceModel], node: str, now: datetime) ->
 def _open(window: MaintenanceModel, now: datetime) -> int | None:
     try:
         zone = ZoneInfo(window.zone)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         return None  # the check of the document names a zone that is none
     today = now.astimezone(zone).date()
     begin, end = time.fromisoformat(window.from_), time.fromisoformat(window.until)
