@@ -131,8 +131,14 @@ class Haproxy:
             return
         os.kill(found.master, signal.SIGTERM)
         deadline = time.monotonic() + seconds
-        while self.find() is not None and time.monotonic() < deadline:
+        while self.lives() and time.monotonic() < deadline:
             time.sleep(0.02)
+
+    def let_go(self) -> None:
+        """It goes on without this manager: nobody here waits for its end any more."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.returncode = 0  # else Python complains that a process it started still runs
+        self._child = None
 
     def _find_by_command(self) -> int | None:
         """The master, by what it was started with: among its processes it is the one whose parent is none of them."""

@@ -90,6 +90,7 @@ class Site:
         self._thread.join(30)
         if with_haproxy and self._keeper.haproxy.ours_to_start:
             self._keeper.haproxy.stop()
+        self._keeper.haproxy.let_go()
 
     def alive(self) -> bool:
         """Whether the loop still goes round."""
