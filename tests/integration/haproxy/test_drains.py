@@ -123,9 +123,9 @@ def test_haproxy_that_is_killed_is_there_again_and_a_drained_node_stays_so(stand
 
     os.kill(found.master, signal.SIGKILL)
     os.kill(found.worker, signal.SIGKILL)
+    until(lambda: "haproxy-restarted" in {held.code for held in site.report().conditions}, "it is told")
     until(lambda: working(site) == {"box-b"}, "the other one works again")
     assert member(site, "box-a").admin == "maint"
-    assert "haproxy-restarted" in {held.code for held in site.report().conditions}
 
 
 def test_a_manager_that_starts_again_adopts_haproxy_and_remembers_what_was_said(members: dict[str, int]) -> None:

@@ -41,13 +41,14 @@ def test_an_open_association_and_a_drain_survive_twenty_reloads(
     until(lambda: working(site) == {"box-a", "box-b"}, "both members work")
     with association(port) as opened:
         assert echoes(opened)
+        until(lambda: any(one.sessions for one in site.report().members), "it is seen")
         holder = next(one.node for one in site.report().members if one.sessions)
         (other,) = members.keys() - {holder}
         site.say_state(other, "drain")
         until(lambda: member(site, other).admin == "maint", "an empty node is in maint at once")
         survived = drained = 0
         for number in range(20):
-            outcome = site.offer(document(port, members, order=2 + number, most=101 + number), fingerprint=f"{number}")
+            outcome = site.offer(document(port, members, order=2 + number, most=101 + number), fingerprint=f"r{number}")
             assert outcome == Applied(order=2 + number, reloaded=True)
             survived += echoes(opened)
             drained += member(site, other).admin == "maint"
