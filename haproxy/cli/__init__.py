@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from haproxy.cli import files, words
+from haproxy.cli import files, upgrading, words
 from haproxy.errors import HaproxyError, SettingsError, UnknownNode
 from haproxy.logs import configure_logs
 
@@ -34,6 +34,7 @@ app.command("ready")(words.ready)
 app.command("maint")(words.maint)
 app.command("weight")(words.weight)
 app.command("retry")(words.retry)
+app.command("upgrade")(upgrading.upgrade)
 
 
 @app.callback()

@@ -30,6 +30,7 @@ class Answers:
         self._table: Mapping[str, Callable[[Mapping[str, Any]], Answer]] = {
             "status": lambda _request: facts_of(site.report()),
             "look": lambda request: site.progress(str(request["node"])),
+            "where": lambda request: site.where(str(request["node"])),
             "weight": self._weight,
             "retry": self._retry,
             **{state: functools.partial(self._state, state) for state in get_args(State)},

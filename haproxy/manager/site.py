@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from haproxy.errors import ConfigurationRejected, SettingsError
-from haproxy.manager import health, saying
+from haproxy.manager import health, saying, wanted
 from haproxy.manager.interface import Applied, Condition, Outcome, PoolsReport, Rejected
 from haproxy.manager.keeper import Keeper, Memory
 from haproxy.manager.kept import Kept, KeptDocument
@@ -176,6 +176,15 @@ class Site:
         """
         saying.members_named(self._document(), node)
         return saying.progress(self.report().members, node)
+
+    def where(self, node: str) -> Mapping[str, Any]:
+        """The DICOM doors of a node, for whoever wants to ask it as HAProxy's checks do.
+
+        Raises:
+            UnknownNode: there is no such node.
+        """
+        saying.members_named(self._document(), node)
+        return {"node": node, "doors": list(wanted.doors(self._document(), node))}
 
     def forget_rejections(self) -> None:
         """A person mended what stood in the way: whatever was refused may be tried again."""

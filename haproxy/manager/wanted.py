@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from haproxy.manager.observing import Reading
 from haproxy.manager.state_file import WantedServer
@@ -42,6 +43,28 @@ def weighed(document: PoolsDocument, said: Said) -> PoolsDocument:
 def servers(document: PoolsDocument) -> tuple[WantedServer, ...]:
     """Every server of every listener."""
     return tuple(_servers(document))
+
+
+def doors(document: PoolsDocument, node: str) -> Iterator[Mapping[str, Any]]:
+    """Where the checks of a node's DICOM listeners ask it, and how; each once."""
+    seen = []
+    for pool in document.pools:
+        for listener in pool.listeners:
+            for member in pool.members:
+                endpoint = _reached(listener, member.addresses)
+                if member.node != node or endpoint is None or listener.kind not in ("dicom", "dicom-tls-terminated"):
+                    continue
+                host, _, port = endpoint.rpartition(":")
+                door = {
+                    "host": host.strip("[]"),
+                    "port": int(port),
+                    "called": listener.called_ae_title,
+                    "calling": listener.calling_ae_title,
+                    "proxied": listener.proxy_protocol,
+                }
+                if door not in seen:
+                    seen.append(door)
+                    yield door
 
 
 def _servers(document: PoolsDocument) -> Iterator[WantedServer]:

@@ -1,0 +1,1 @@
+"""A rolling upgrade: one node after the other leaves the pools, is upgraded, and comes back when it is well."""
