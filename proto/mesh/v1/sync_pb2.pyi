@@ -710,6 +710,7 @@ class ReportStatusRequest(_message.Message):
     INFLOW_BYTES_PER_HOUR_FIELD_NUMBER: _builtins.int
     OUTAGE_SECONDS_FIELD_NUMBER: _builtins.int
     POLICY_FIGURES_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
     boot_id: _builtins.str
     epoch: _builtins.int
     software_version: _builtins.str
@@ -739,6 +740,10 @@ class ReportStatusRequest(_message.Message):
     def policy_figures(self) -> Global___PolicyFigures:
         """under the active policy; absent: an old node, or no policy of the centre"""
 
+    @_builtins.property
+    def addresses(self) -> Global___Addresses:
+        """where a load balancer of the site reaches it; absent: an old node"""
+
     def __init__(
         self,
         *,
@@ -760,14 +765,46 @@ class ReportStatusRequest(_message.Message):
         inflow_bytes_per_hour: _builtins.int = ...,
         outage_seconds: _builtins.int = ...,
         policy_figures: Global___PolicyFigures | None = ...,
+        addresses: Global___Addresses | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["node_time", b"node_time", "policy", b"policy", "policy_figures", b"policy_figures"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "node_time", b"node_time", "policy", b"policy", "policy_figures", b"policy_figures"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "conditions", b"conditions", "deliveries_parked", b"deliveries_parked", "deliveries_waiting", b"deliveries_waiting", "dicom_endpoint", b"dicom_endpoint", "epoch", b"epoch", "figures", b"figures", "inflow_bytes_per_hour", b"inflow_bytes_per_hour", "instances_held", b"instances_held", "node_time", b"node_time", "oldest_waiting_seconds", b"oldest_waiting_seconds", "outage_seconds", b"outage_seconds", "outbox_events", b"outbox_events", "policy", b"policy", "policy_figures", b"policy_figures", "software_version", b"software_version", "spool_free_bytes", b"spool_free_bytes", "spool_total_bytes", b"spool_total_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "boot_id", b"boot_id", "conditions", b"conditions", "deliveries_parked", b"deliveries_parked", "deliveries_waiting", b"deliveries_waiting", "dicom_endpoint", b"dicom_endpoint", "epoch", b"epoch", "figures", b"figures", "inflow_bytes_per_hour", b"inflow_bytes_per_hour", "instances_held", b"instances_held", "node_time", b"node_time", "oldest_waiting_seconds", b"oldest_waiting_seconds", "outage_seconds", b"outage_seconds", "outbox_events", b"outbox_events", "policy", b"policy", "policy_figures", b"policy_figures", "software_version", b"software_version", "spool_free_bytes", b"spool_free_bytes", "spool_total_bytes", b"spool_total_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportStatusRequest: _TypeAlias = ReportStatusRequest  # noqa: Y015
+
+@_typing.final
+class Addresses(_message.Message):
+    """Where HAProxy reaches a node, each as HOST:PORT; empty: not served."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DICOM_FIELD_NUMBER: _builtins.int
+    DICOM_TLS_FIELD_NUMBER: _builtins.int
+    DICOMWEB_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    dicom: _builtins.str
+    dicom_tls: _builtins.str
+    dicomweb: _builtins.str
+    agent: _builtins.str
+    """where the node says whether it wants work (HAProxy's agent-check)"""
+    def __init__(
+        self,
+        *,
+        dicom: _builtins.str = ...,
+        dicom_tls: _builtins.str = ...,
+        dicomweb: _builtins.str = ...,
+        agent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "dicom", b"dicom", "dicom_tls", b"dicom_tls", "dicomweb", b"dicomweb"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Addresses: _TypeAlias = Addresses  # noqa: Y015
 
 @_typing.final
 class Figure(_message.Message):
