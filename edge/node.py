@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from edge.advertised import addresses
 from edge.attendance import FILE as ATTENDANCE
 from edge.attendance import Attendance
 from edge.buffer import rows
@@ -182,6 +183,10 @@ class Node:
         hears = self._notices is not None and self._notices.alive()
         return hears and self._buffer.alive() and self._router.alive()
 
+    def waiting(self) -> int:
+        """Deliveries that are not done; asks the index."""
+        return self._buffer.counts().deliveries_waiting
+
     def facts(self) -> dict[str, Any]:
         """What the node says of itself to this machine."""
         counts, policy = self._buffer.counts(), self._in_force.policy
@@ -248,6 +253,12 @@ class Node:
         return {
             **{key: value for key, value in facts.items() if key not in reported},
             "dicom_endpoint": facts["dicom"],
+            "addresses": addresses(
+                advertise=self._settings.advertise,
+                dicom=self._dicom,
+                agent=self._settings.agent,
+                toward=self._enrolment.identity.grpc_endpoint if self._enrolment.identity is not None else "",
+            ),
             "figures": self._exposition.figures(),
         }
 

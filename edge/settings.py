@@ -60,6 +60,12 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _host(value: str) -> str:
+    if value and _ENDPOINT.match(f"{value}:1") is None:
+        raise ValueError("expected a host without a port, for example 10.0.0.5 or [fd00::5]")
+    return value
+
+
 def _ae_title(value: str) -> str:
     if not 1 <= len(value.strip()) <= 16 or "\\" in value or not value.isascii() or not value.isprintable():
         raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash (PS3.5 section 6.2)")
@@ -81,6 +87,8 @@ def _modality(value: str) -> str:
 
 
 Endpoint = Annotated[str, Checked(_endpoint)]
+OptionalEndpoint = Annotated[str, Checked(lambda value: _endpoint(value) if value else "")]
+Host = Annotated[str, Checked(_host)]
 AETitle = Annotated[str, Checked(_ae_title)]
 Networks = Annotated[tuple[Annotated[str, Checked(_network)], ...], Listed()]
 AETitles = Annotated[tuple[AETitle, ...], Listed()]
@@ -109,6 +117,15 @@ class EdgeSettings:
     """Networks that may call; none named: everybody."""
     proxy_from: Networks = ()
     """Balancers whose connections begin with a PROXY header; from anybody else it would be a forged address."""
+    agent: OptionalEndpoint = ""
+    """Where HAProxy asks whether this node wants associations (agent-check); empty: nowhere. Only the balancers of
+    `proxy_from` and this machine are answered."""
+    agent_most_waiting: Annotated[int, Ge(0)] = 0
+    """Deliveries that are not done, above which this node asks for no associations; 0 is without limit. Where every
+    node has one, a dead archive turns modalities away."""
+    advertise: Host = ""
+    """The address at which balancers of the site reach this node; empty: the one it listens on, or reaches the centre
+    from."""
     storage_commitment: bool = True
     """Whether modalities may ask us to keep images: what lies in the spool is committed, and they may delete theirs."""
     commitment_reports: Modalities = ()

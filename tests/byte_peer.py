@@ -57,20 +57,21 @@ class BytePeer(Wire):
         *,
         seconds: float = 10.0,
         address: str = "127.0.0.1",
+        host: str = "127.0.0.1",
         hello: bytes = b"",
         unread: int | None = None,
     ) -> None:
-        """`address` is the local address to come from, `hello` goes out first (a PROXY header, say).
+        """From the local `address` to `host`; `hello` goes out first (a PROXY header, say).
 
         `unread` bounds the bytes that the kernel takes for us while we do not read.
         """
-        connection = socket.socket()
+        connection = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
             if unread is not None:  # before the connection: later, the kernel has promised more already
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, unread)
             connection.settimeout(seconds)
             connection.bind((address, 0))
-            connection.connect(("127.0.0.1", port))
+            connection.connect((host, port))
         except BaseException:
             connection.close()
             raise

@@ -8,7 +8,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from edge.buffer.part10 import encode_meta
 from provisioning.errors import CommandFailed, ProgramFailed
 from provisioning.local.dcmsend import send
 from provisioning.local.pool_manager import PoolManager
-from provisioning.local.ports import LOOPBACK, free_port
+from provisioning.local.ports import LOOPBACK, free_port, free_ports
 from provisioning.local.storescp import StoreScp
 from tests.edge_door import TunedEdge
 from tests.edge_samples import data_set, meta
@@ -113,17 +113,31 @@ class Counts:
 class PoolSite:
     """Two nodes, or more, behind one address."""
 
-    def __init__(self, home: Path, folder: Path, pacs: StoreScp, nodes: int, **settings: Any) -> None:
+    def __init__(
+        self,
+        home: Path,
+        folder: Path,
+        pacs: StoreScp,
+        nodes: int,
+        *,
+        check_seconds: int = 1,
+        homes: Mapping[str, Path] | None = None,
+        **settings: Any,
+    ) -> None:
         self.home, self.pacs, self.port = home, pacs, free_port()
+        self._check_seconds = check_seconds
+        names = [f"box-{number}" for number in range(1, nodes + 1)]
+        self.agents = dict(zip(names, free_ports(nodes), strict=True))
         self.nodes = {
-            f"box-{number}": TunedEdge(
-                home / f"box-{number}",
+            name: TunedEdge(
+                (homes or {}).get(name, home / name),
                 to=[pacs.address],
                 ae_title="SKERRY",
                 proxy_from=[LOOPBACK],
+                agent=f"{LOOPBACK}:{self.agents[name]}",
                 **settings,
             )
-            for number in range(1, nodes + 1)
+            for name in names
         }
         self._file = folder / "pool.yaml"
         self.write()
@@ -136,10 +150,23 @@ class PoolSite:
     def document(self, **pool: Any) -> dict[str, Any]:
         """The pools of this site."""
         members = [
-            {"node": name, "addresses": {"dicom": f"{LOOPBACK}:{node.dicom_port}"}} for name, node in self.nodes.items()
+            {
+                "node": name,
+                "addresses": {
+                    "dicom": f"{LOOPBACK}:{node.dicom_port}",
+                    "agent": f"{LOOPBACK}:{self.agents[name]}",
+                },
+            }
+            for name, node in self.nodes.items()
         ]
         listener = {"name": "dicom", "kind": "dicom", "bind": f"{LOOPBACK}:{self.port}"}
-        one = {"name": "images", "check_seconds": 1, "slow_start_seconds": 0, "listeners": [listener], **pool}
+        one = {
+            "name": "images",
+            "check_seconds": self._check_seconds,
+            "slow_start_seconds": 0,
+            "listeners": [listener],
+            **pool,
+        }
         return {"skerry_pools": 1, "site": "north", "pools": [{**one, "members": members}]}
 
     def working(self) -> set[str]:

@@ -83,6 +83,13 @@ class Custody:
         except OSError:
             return False  # a spool that cannot be looked at takes nothing in
 
+    def takes(self) -> bool:
+        """Whether a new instance would be taken in, as far as room goes."""
+        try:
+            return self._intake.room()[0] >= self._min_free_bytes
+        except OSError:
+            return False
+
     def check_room(self) -> None:
         """Before an instance is taken in.
 

@@ -31,6 +31,15 @@ from edge.upper_layer.negotiation import COMMITMENT, MPPS, Negotiator
 from edge.upper_layer.windows import Windows
 
 log = structlog.get_logger(__name__)
+CHECKS = Rules(
+    ae_title="",
+    require_called_ae_title=False,
+    allow_calling=frozenset(),
+    allow_networks=(),
+    max_associations=1,
+    max_associations_per_peer=0,
+)
+"""For a balancer that asks whether this node is well: who may send is another matter, and being busy is no illness."""
 HALF_OPEN_FACTOR = 4
 """Connections that are no association yet may be so many times the limit of associations."""
 ABORT_SECONDS = 0.7
@@ -86,6 +95,10 @@ class DicomDoor:
         """Whether a modality that comes is let in."""
         return self._lobby.alive()
 
+    def associations(self) -> int:
+        """How many are open, in all processes of the node; checks of the balancer do not count."""
+        return self._census.total()
+
     def stop(self, grace_seconds: float) -> None:
         """Take no new association, let open ones finish, then cut those that have not. Never waits for a peer."""
         self._lobby.stop()
@@ -116,29 +129,32 @@ class DicomDoor:
             peer_address=visitor.address,
         )
         peer = f"{facts.peer_address} {facts.calling_ae_title}"
+        check = visitor.is_check
         crowd = Crowd(
-            total=self._census.total(),
-            of_this_peer=self._census.of(peer),
+            total=0 if check else self._census.total(),
+            of_this_peer=0 if check else self._census.of(peer),
             room_on_disk=self._custody.has_room(),
             draining=self._draining.is_on(),
         )
-        rejection = refuse(self._rules, caller.head, facts.peer_address, crowd)
+        rejection = refuse(CHECKS if check else self._rules, caller.head, facts.peer_address, crowd)
         if rejection is not None:
             _say(rejection, facts)
             raise Unwelcome(rejection.name, pdu.rejection(rejection.result, rejection.source, rejection.reason))
         visitor.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_ANSWERS)
         connection = Connection(visitor.sock, self._patience, self._windows, caller.rest)
-        facts = replace(facts, association=self._attendance.enter())
-        thread = threading.Thread(
-            target=functools.partial(self._serve, connection, caller.request, facts, peer), daemon=True
-        )
+        if check:
+            serve = functools.partial(self._answer_check, connection, caller.request, facts)
+        else:
+            facts = replace(facts, association=self._attendance.enter())
+            self._census.enter(peer)
+            serve = functools.partial(self._serve, connection, caller.request, facts, peer)
+        thread = threading.Thread(target=serve, daemon=True)
         with self._lock:
             self._open[connection] = thread
-        self._census.enter(peer)
         thread.start()
 
-    def _serve(self, connection: Connection, request: bytes, facts: AssociationFacts, peer: str) -> None:
-        serving = Serving(
+    def _serving(self, connection: Connection, request: bytes, facts: AssociationFacts) -> Serving:
+        return Serving(
             connection,
             request,
             facts,
@@ -148,7 +164,17 @@ class DicomDoor:
             longest_pdu=self._longest_pdu,
             later=self._reports.tell,
         )
-        end: AssociationEnded = serving.run()
+
+    def _answer_check(self, connection: Connection, request: bytes, facts: AssociationFacts) -> None:
+        """A balancer asks every second or two, for years: it is counted, and not told of."""
+        end = self._serving(connection, request, facts).run()
+        metrics.ASSOCIATIONS.labels(outcome="health-check").inc()
+        connection.close(b"" if end.abort is None else pdu.abort(end.abort))
+        with self._lock:
+            self._open.pop(connection, None)
+
+    def _serve(self, connection: Connection, request: bytes, facts: AssociationFacts, peer: str) -> None:
+        end: AssociationEnded = self._serving(connection, request, facts).run()
         if self._stopping and not isinstance(end, Released):
             end = Stopping()
         metrics.ASSOCIATIONS.labels(outcome=end.outcome).inc()

@@ -40,12 +40,10 @@ class Visitor:
         self.sock, self.address, self.deadline = sock, address, deadline
         self.leaving = False
         """It has got its last word, and only its end is waited for."""
+        self.is_check = False
+        """Nobody is behind the balancer's connection: it asks for itself whether this node is well."""
         self._proxied = proxied
         self._data = bytearray()
-
-    def silent(self) -> bool:
-        """Whether it has sent nothing at all."""
-        return not self._data
 
     def add(self, data: bytes) -> Caller | None:
         """Append what came; the caller when the request is whole.
@@ -83,6 +81,7 @@ class Visitor:
         if header is None:
             return False
         del self._data[: header.length]
+        self.is_check = header.address is None
         self.address = header.address or self.address
         self._proxied = False
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge.core_beat import CoreBeat
 from edge.node import Node
 from edge.policy.document import load_policy
 from edge.processes.child import Child, serve
@@ -29,6 +30,10 @@ def _work(child: Child) -> None:
     host, port = node.start()
     child.bell("outbox").listen(node.outbox_grew)
     child.bell("look").listen(node.look_again)
+    beat = CoreBeat(RunDir(launch.settings.data_dir), alive=node.alive, waiting=node.waiting)
+    if launch.agent >= 0:
+        beat.start()
     child.serves(node.alive, http=f"{host}:{port}")
     child.stopping.wait()
+    beat.stop()
     node.stop()

@@ -25,6 +25,8 @@ class Launch:
     dicom: str = ""
     """The address of the DICOM listener."""
     listener: int = -1
+    agent: int = -1
+    """The listener of the agent check, where there is one."""
     lifeline: int = -1
     """A socket to the supervisor: beats go there, and its end is the supervisor's end."""
     bells: dict[str, int] = field(default_factory=dict)

@@ -48,6 +48,7 @@ class Supervisor:
         self._run_dir.clear()
         keep_in(RecentLines(self._run_dir.path, "supervisor"))
         self._listener = listen(self._settings.listen)
+        self._agent = listen(self._settings.agent) if self._settings.agent else None
         host, port = self._listener.getsockname()[:2]
         self._dicom = f"{host}:{port}"
         self._http = ""
@@ -61,9 +62,11 @@ class Supervisor:
             policy=launch.policy,
             dicom=self._dicom,
             listener=self._listener.fileno(),
+            agent=self._agent.fileno() if self._agent is not None else -1,
             bells=bells,
         )
-        descriptors = (self._listener.fileno(), self._lock.fileno(), *bells.values())
+        agent = () if self._agent is None else (self._agent.fileno(),)
+        descriptors = (self._listener.fileno(), *agent, self._lock.fileno(), *bells.values())
         self._children = [ChildProcess(role, passed_on, self._run_dir, descriptors) for role in wanted]
         self._reporter = Reporter(self._children)
         self._served = False

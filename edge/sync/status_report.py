@@ -113,7 +113,9 @@ class ReportStatus:
 
 def _news(request: ReportStatusRequest) -> bytes:
     """What is worth a report at once: the policy and the conditions, not the counters."""
-    news = ReportStatusRequest(policy=request.policy, dicom_endpoint=request.dicom_endpoint)
+    news = ReportStatusRequest(
+        policy=request.policy, dicom_endpoint=request.dicom_endpoint, addresses=request.addresses
+    )
     for condition in sorted(request.conditions, key=lambda held: (held.code, held.text)):
         # The code and severity only: words with a count in them would report every few seconds.
         news.conditions.add(code=condition.code, severity=condition.severity)

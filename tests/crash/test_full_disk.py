@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,48 +15,14 @@ from tests.byte_peer import BytePeer, Ended
 from tests.conftest import Figures
 from tests.edge_door import TunedEdge
 from tests.edge_samples import data_set
-
-BYTES = 48 << 20
-_MOUNTS = (
-    ("ext4 in a file", "mkfs.ext4 -q -F -m 0 {image} && mount -o loop {image} {place}"),
-    ("tmpfs", "mount -t tmpfs -o size={bytes} tmpfs {place}"),
-)
+from tests.small_disk import fill, mounted
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 48 MB of its own; needs the right to mount."""
-    place, image = tmp_path / "disk", tmp_path / "image"
-    place.mkdir()
-    with image.open("wb") as stream:
-        stream.truncate(BYTES)
-    said = []
-    for _name, command in _MOUNTS:
-        shell = command.format(image=image, place=place, bytes=BYTES)
-        done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
-        said.append(done.stderr.strip())
-        if done.returncode == 0:
-            break
-    else:
-        message = f"no file system can be mounted here: {'; '.join(said)}"
-        if os.environ.get("SKERRY_REQUIRE_ALL") == "1" and os.geteuid() == 0:
-            pytest.fail(message)
-        pytest.skip(message)
-    try:
+    with mounted(tmp_path) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], timeout=60, check=False)
-
-
-def _fill(place: Path, *, leave: int) -> Path:
-    """A file that takes all but this many bytes, to the last block when it is 0."""
-    filler = place / "filler"
-    block = bytes(1 << 20)
-    with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
-        while (room := shutil.disk_usage(place).free - leave) > 0:
-            stream.write(block[: max(min(room, len(block)), 1)])
-        os.fsync(stream.fileno())
-    return filler
 
 
 def _send(
@@ -88,7 +52,7 @@ def test_a_file_system_filled_to_the_last_block_loses_nothing_and_recovers(
     acknowledged: dict[str, bytes] = {}
     with TunedEdge(small_disk / "home", min_free_bytes=0, ready_spool_bytes=0) as edge:
         assert set(_send(edge, "1", 10, acknowledged)) == {0x0000}
-        filler = _fill(small_disk, leave=leave)
+        filler = fill(small_disk, leave=leave)
         full = _send(edge, "2", 40, acknowledged)
         assert set(full) <= {0x0000, 0xA700}
         assert 0xA700 in full
@@ -109,7 +73,7 @@ def test_a_node_killed_on_a_full_disk_comes_up_again_and_has_everything(small_di
     acknowledged: dict[str, bytes] = {}
     with TunedEdge(small_disk / "home", min_free_bytes=0, ready_spool_bytes=0) as edge:
         _send(edge, "1", 5, acknowledged)
-        filler = _fill(small_disk, leave=100_000)
+        filler = fill(small_disk, leave=100_000)
         _send(edge, "2", 20, acknowledged, most=60_000)
         edge.kill()
         filler.unlink()
