@@ -13,7 +13,7 @@ from edge.policy.wording import nearest
 from edge.policy.yaml_text import MAX_BYTES, Mapping, Node, NotYaml, Scalar, Unusual, read_yaml
 from edge.policy.yaml_text import Sequence as ListNode
 
-NAMED = ("destinations", "transforms", "routes", "budgets")
+NAMED = ("destinations", "transforms", "routes", "budgets", "pools")
 """The lists of a policy whose entries have names."""
 
 FORMAT, OVERRIDE = "skerry", "override"

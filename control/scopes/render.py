@@ -18,7 +18,7 @@ from edge.policy.place import place_in_file
 from edge.policy.yaml_text import Mapping, Node, NotYaml, Scalar, Unusual, read_yaml
 from edge.policy.yaml_text import Sequence as ListNode
 
-ORDER = (*NAMED[:3], "zone", "duplicates", "budgets", "retention", "privacy")
+ORDER = (*NAMED[:3], "zone", "duplicates", "budgets", "pools", "retention", "privacy")
 REQUIRED = ("destinations", "routes")
 Place = tuple[int, int]
 

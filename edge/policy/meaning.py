@@ -26,6 +26,7 @@ from edge.policy.schema_groups import GroupModel
 from edge.policy.wording import explain, nearest
 from edge.policy.yaml_text import Mapping, Node, Scalar, Sequence
 from edge.vocabulary import ATTRIBUTES
+from mesh.pools_check import findings
 
 
 class Meaning:
@@ -61,6 +62,8 @@ class Meaning:
         destinations = self._destinations(transforms, budgets)
         budgets.warn_unused()
         transforms.warn_unused()
+        for found in findings(self._model.pools):
+            self._error(("pools", *found.place), found.message, found.hint)
         kept, watermarks = retention_of(self._model.retention, _Report(self))
         return Policy(
             label=label,
@@ -71,6 +74,7 @@ class Meaning:
             privacy=self._privacy(self._model.privacy),
             duplicates=self._model.duplicates,
             zone=self._model.zone,
+            pools=tuple(self._model.pools),
             around=read_around(routes),
         )
 

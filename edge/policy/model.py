@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from edge.model import Destination, Priority, Wait
 from edge.policy.cel import Condition
 from edge.watermarks import Watermarks
+
+if TYPE_CHECKING:
+    from mesh.pools import PoolModel
 
 DEFAULT_SHARE: tuple[str, ...] = (
     "SOPClassUID",
@@ -81,6 +84,8 @@ class Policy:
     """Above the high one delivered studies leave before their time; None lets them stay until `keep_delivered`."""
     zone: str = ""
     """Whose clock tells `received_day` and `received_time`; a name of the IANA time zone database."""
+    pools: tuple[PoolModel, ...] = ()
+    """The site's HAProxy pools without addresses of members: for the centre and the manager, not for nodes."""
     around: tuple[str, ...] = ()
     """What of place and time some condition reads."""
 

@@ -21,6 +21,7 @@ from edge.policy.schema_transforms import TransformModel, TransformNames
 from edge.policy.schema_waiting import WAIT, Waiting
 from edge.policy.schema_window import WINDOW, WindowModel
 from edge.vocabulary import ATTRIBUTES
+from mesh.pools import PoolModel
 
 FORMAT = 1
 
@@ -158,6 +159,9 @@ class PolicyModel(_Strict):
     )
     budgets: list[BudgetModel] = Field(
         default_factory=list, description="a list of budgets, such as [{name: wan, per_second: 2MB}]"
+    )
+    pools: list[PoolModel] = Field(
+        default_factory=list, max_length=16, description="a list of HAProxy pools, `[]` for none"
     )
     retention: RetentionModel = Field(
         default_factory=RetentionModel, description="a group of keys, such as {keep_delivered: 24h}"

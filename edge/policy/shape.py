@@ -35,6 +35,14 @@ from edge.policy.schema_waiting import WaitModel
 from edge.policy.schema_window import WindowModel
 from edge.policy.wording import nearest
 from edge.policy.yaml_text import Mapping, Node, Scalar, Sequence
+from mesh.pools import (
+    AddressesModel,
+    ListenerModel,
+    MaintenanceModel,
+    MemberModel,
+    PoolModel,
+    SharedAddressModel,
+)
 
 _ITEMS = {
     "to": "the name of a destination",
@@ -43,6 +51,9 @@ _ITEMS = {
     "transforms": "the name of a transform",
     "members": "the name of a destination",
     "remove_private": "a text, the name of a creator",
+    "networks": "a network, such as 10.1.0.0/16",
+    "hosts": "an address",
+    "days": "a day, such as sun",
 }
 _PLACE = re.compile(r"\[[0-9]+\]")
 _KINDS = ("dicom", "folder", "dicomweb", "s3", "failover", "balance")
@@ -57,6 +68,12 @@ _MODELS: dict[str, type[BaseModel]] = {
     "destinations.tls": TlsModel,
     "destinations.window": WindowModel,
     "budgets": BudgetModel,
+    "pools": PoolModel,
+    "pools.listeners": ListenerModel,
+    "pools.members": MemberModel,
+    "pools.members.addresses": AddressesModel,
+    "pools.maintenance": MaintenanceModel,
+    "pools.shared_address": SharedAddressModel,
     "routes": RouteModel,
     "routes.wait": WaitModel,
     "retention": RetentionModel,
