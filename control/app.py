@@ -20,6 +20,7 @@ from control.nodes.routes import router as nodes
 from control.openapi import describe
 from control.overview.routes import router as overview
 from control.policies.routes import router as policies
+from control.pools.routes import router as pools
 from control.previews.routes import router as previews
 from control.promises.middleware import Promises
 from control.reconciliation.routes import router as reconciliation
@@ -45,6 +46,7 @@ def api_routers() -> Sequence[APIRouter]:
         approvals,
         policies,
         previews,
+        pools,
         rollouts,
         scopes,
         overview,

@@ -15,6 +15,7 @@ from control.node_asking import node_drain, node_log
 from control.node_words import node_text
 from control.people_commands import api_key, user
 from control.policy_looks import policy_diff, policy_drift
+from control.pool_commands import pool
 from control.preview_commands import policy_preview
 from control.report_commands import report
 from control.rollout_commands import rollout
@@ -39,6 +40,7 @@ GROUPS = {
     "group": group,
     "layer": layer,
     "rollout": rollout,
+    "pool": pool,
     "study": study,
     "user": user,
     "api-key": api_key,

@@ -5,10 +5,10 @@ Those about policies, layers and roll-outs hang on this tree from `policy_errors
     ControlError                    something we can name; `hint` says what to do, `code` is stable
     ├── SettingsError               the configuration cannot be used
     ├── NotFound
-    │   ├── UnknownSite, UnknownNode, UnknownCommand, UnknownStudy, UnknownEnrolment
+    │   ├── UnknownSite, UnknownNode, UnknownCommand, UnknownStudy, UnknownEnrolment, NotInAPool
     ├── Conflict
     │   ├── NameTaken               a site, node, user or key of this name exists
-    │   ├── LastAdministrator, RequestUnderWay, OnlyNode, EnrolmentDecided
+    │   ├── LastAdministrator, RequestUnderWay, OnlyNode, LastPoolMember, EnrolmentDecided
     ├── Invalid
     │   ├── InvalidName, InvalidCsr, InvalidCursor, InvalidQuery, InvalidPassword, InvalidGrant, KeyReused
     │   ├── InvalidFilter           carries the place and what may have been meant
@@ -76,6 +76,12 @@ class UnknownCommand(NotFound):
     """No command of this id is known."""
 
     hint = "`skerry-control command list` names the commands."
+
+
+class NotInAPool(NotFound):
+    """No pool of this site has a member of this name."""
+
+    hint = "`skerry-control pool show SITE` names the members; a node is one when it tells where balancers reach it."
 
 
 class UnknownEnrolment(NotFound):
@@ -266,6 +272,12 @@ class OnlyNode(Conflict):
     """No other node of this site is up and takes images."""
 
     hint = "Whoever sends there would find nobody. If that is meant, say even_alone=true (`--even-alone`)."
+
+
+class LastPoolMember(Conflict):
+    """Nobody else works behind a listener of the pool."""
+
+    hint = "Whoever sends there would find nobody. If that is meant, say last=true (`--last`)."
 
 
 class RequestUnderWay(Conflict):

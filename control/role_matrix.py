@@ -86,6 +86,10 @@ ROUTES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/v1/commands/{command_id}"): Rule(Role.VIEWER, Scoped.OBJECT),
     ("GET", "/api/v1/prometheus/targets"): Rule(Role.VIEWER, Scoped.NARROWED),
     ("GET", "/api/v1/sites/{site}/account"): Rule(Role.VIEWER, Scoped.PATH),
+    # HAProxy pools
+    ("GET", "/api/v1/pools"): Rule(Role.VIEWER, Scoped.NARROWED),
+    ("GET", "/api/v1/sites/{site}/pools"): Rule(Role.VIEWER, Scoped.PATH),
+    ("POST", "/api/v1/sites/{site}/pools/{node}/say"): Rule(Role.OPERATOR, Scoped.PATH),
     # policies
     ("POST", "/api/v1/policies/check"): Rule(Role.VIEWER),
     ("POST", "/api/v1/policies/preview"): Rule(Role.VIEWER, Scoped.NARROWED),

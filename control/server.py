@@ -29,11 +29,12 @@ from control.enrolment.service import Endpoints
 from control.errors import SettingsError
 from control.first_start import ensure_first_user, owned
 from control.listeners import GRACE_SECONDS, BoundSocket, HttpListener, bind
+from control.pools.rpc import PoolsServicer
 from control.services import Core, build_core
 from control.settings import Address, Settings
 from control.sync.report_lane import ReportLane
 from control.sync.rpc import Door, EdgeSyncServicer, IdentityServicer
-from mesh.v1 import enrolment_pb2_grpc, sync_pb2_grpc
+from mesh.v1 import enrolment_pb2_grpc, pools_pb2_grpc, sync_pb2_grpc
 
 log = structlog.get_logger(__name__)
 
@@ -140,9 +141,11 @@ def servicers(core: Core, mesh: str) -> Sequence[Callable[[grpc.aio.Server], Non
         core.clock,
     )
     identity = IdentityServicer(door, core.enrolment)
+    pools = PoolsServicer(door, core.pools, core.figures)
     return (
         lambda server: sync_pb2_grpc.add_EdgeSyncServicer_to_server(sync, server),
         lambda server: enrolment_pb2_grpc.add_IdentityServicer_to_server(identity, server),
+        lambda server: pools_pb2_grpc.add_PoolsServicer_to_server(pools, server),
     )
 
 

@@ -28,6 +28,7 @@ from control.nodes.service import NodeService
 from control.overview.service import FleetService
 from control.policies.board import PolicyBoard
 from control.policies.service import PolicyService
+from control.pools.service import PoolService
 from control.previews.service import PreviewService
 from control.promises.service import KeptAnswers
 from control.reconciliation.service import ReconciliationService
@@ -58,6 +59,7 @@ class Core:
     board: PolicyBoard
     commands: CommandService
     figures: FigureService
+    pools: PoolService
     command_board: CommandBoard
     enrolment: EnrolmentService
     users: UserService
@@ -80,6 +82,7 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
     commands = CommandService(database, nodes, audit, command_board, clock)
     policies = PolicyService(database, sites, audit, board, keys.policy_key, clock)
     rollouts = RolloutService(database, sites, nodes, policies, audit, clock)
+    pools = PoolService(database, sites, nodes, policies, audit, keys.policy_key, clock)
     approvals = ApprovalService(database, sites, nodes, audit, clock)
     enrolment = EnrolmentService(database, sites, nodes, policies, approvals, audit, keys, endpoints, clock)
     users = UserService(database, sites, audit, clock)
@@ -99,6 +102,7 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
         PreviewService(database, sites, policies, clock),
         commands,
         figures,
+        pools,
         enrolment,
         approvals,
         users,
@@ -126,6 +130,7 @@ def build_core(database: Database, keys: MeshKeys, endpoints: Endpoints, clock: 
         board=board,
         commands=commands,
         figures=figures,
+        pools=pools,
         command_board=command_board,
         enrolment=enrolment,
         users=users,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from haproxy.link.link import Link
 from haproxy.manager import metrics
 from haproxy.manager.answers import Answers, facts_of
 from haproxy.manager.control_socket import ControlSocket
@@ -28,6 +29,8 @@ class Running:
 
     places: Places
     pool_file: Path | None
+    node_data_dir: Path | None
+    """Of the node on this box, with whose identity the control plane is spoken to."""
     http: str
     stop_haproxy: bool
     """Whether HAProxy ends with the manager. It goes on without it otherwise: modalities need no manager."""
@@ -65,6 +68,10 @@ def _manager(asked: Running) -> Iterator[str]:
             watch = FileWatch(asked.pool_file, site)
             watch.start()
             started.callback(watch.stop)
+        if asked.node_data_dir is not None:
+            link = Link(site, asked.node_data_dir, lambda: _metrics(site, places))
+            link.start()
+            started.callback(link.stop)
         control = ControlSocket(places.control_socket, Answers(site))
         for part in (control, http):
             part.start()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 MOST_SAMPLES = 1000
 MOST_LABELS = 6
 LONGEST_VALUE = 64
-_NAME = re.compile(r"skerry_edge_[a-z0-9_]{1,80}", re.ASCII)
+_NAME = re.compile(r"(skerry_edge|skerry_haproxy|haproxy)_[a-z0-9_]{1,80}", re.ASCII)
 _LABEL = re.compile(r"[a-z_][a-z0-9_]{0,40}", re.ASCII)
 _OURS = frozenset({"site", "node"})
 

@@ -17,7 +17,7 @@ async def keep(tx: AsyncSession, rows: Iterable[Mapping[str, Any]]) -> None:
     """Put these in the place of those before, together; an older word never replaces a newer one."""
     table = NodeFigures.__table__
     assert isinstance(table, Table)
-    newest: dict[str, Mapping[str, Any]] = {str(row["node_id"]): row for row in rows}
+    newest = {(str(row["node_id"]), str(row["source"])): row for row in rows}
     await upsert(tx, table, newest.values(), lambda _here, new: {"site": new.site, "at": new.at, "lines": new.lines})
 
 
@@ -25,7 +25,7 @@ async def since(
     session: AsyncSession, *, after: datetime, sites: Collection[str] | None, site: str | None
 ) -> Sequence[str]:
     """The lines of the nodes that reported after a moment, by node."""
-    query = select(NodeFigures.lines).where(NodeFigures.at > after).order_by(NodeFigures.node_id)
+    query = select(NodeFigures.lines).where(NodeFigures.at > after).order_by(NodeFigures.node_id, NodeFigures.source)
     if sites is not None:
         query = query.where(NodeFigures.site.in_(sites))
     if site is not None:

@@ -25,14 +25,15 @@ class FigureService:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
-        self._heard: dict[str, Mapping[str, Any]] = {}
+        self._heard: dict[tuple[str, str], Mapping[str, Any]] = {}
 
-    def hear(self, caller: NodeCaller, samples: Iterable[Sample]) -> None:
-        """Keep what a node reported, in memory until the next writing."""
+    def hear(self, caller: NodeCaller, samples: Iterable[Sample], *, source: str = "edge") -> None:
+        """Keep what a program of a node's box reported, in memory until the next writing."""
         lines = lines_of(samples, site=caller.site, node=caller.name)
         if lines:
-            self._heard[caller.node_id] = {
+            self._heard[caller.node_id, source] = {
                 "node_id": caller.node_id,
+                "source": source,
                 "site": caller.site,
                 "at": self._clock(),
                 "lines": lines,

@@ -45,4 +45,5 @@ def _report(row: NodeReport) -> StatusReport:
         attempt_state=row.attempt_state,
         attempt_error=row.attempt_error,
         policy_figures=row.policy_figures,
+        addresses=row.addresses,
     )

@@ -66,6 +66,8 @@ class NodeReport(Base):
     spool_total_bytes: Mapped[int] = mapped_column(BigInteger)
     inflow_bytes_per_hour: Mapped[int] = mapped_column(BigInteger, server_default="0")
     outage_seconds: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    addresses: Mapped[dict[str, str]] = mapped_column(JsonDocument, server_default="{}")
+    """Where balancers of the site reach it."""
     conditions: Mapped[list[dict[str, Any]]] = mapped_column(JsonDocument)
     """[{code, severity, text, hint}]"""
     active_generation: Mapped[int] = mapped_column(BigInteger)

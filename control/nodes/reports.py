@@ -67,6 +67,8 @@ class StatusReport:
     """How long its free room lasts at that inflow when nothing leaves; 0: not known."""
     policy_figures: Mapping[str, int] = field(default_factory=dict)
     """What it counted since it began to run its policy (`PolicyFigures`)."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Where balancers of the site reach it, by the names of `mesh.pools.AddressesModel`."""
     attempt_offer: int = 0
     """Of the bundle that the attempt came with; 0: not told."""
 

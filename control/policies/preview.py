@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.policy.document import Policy, PolicyError, check_policy, load_policy
+from mesh.pools import PoolModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,14 @@ def check_document(document: bytes) -> Sequence[Finding]:
         Finding(severity=one.severity, line=one.line, column=one.column, message=one.message, hint=one.hint)
         for one in check_policy(text)
     )
+
+
+def pools_in(document: bytes) -> Sequence[PoolModel]:
+    """The HAProxy pools that a policy asks for; none in one that does not read."""
+    try:
+        return load_policy(document).pools
+    except PolicyError:
+        return ()
 
 
 PRIVACY_RULE = re.compile(rb"^privacy[ \t]*:", re.MULTILINE)

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import ValidationError
 
 from control.figures.lines import Sample
 from control.nodes.reports import Condition, PolicyPlace, StatusReport
+from mesh.pools import AddressesModel
 from mesh.v1 import common_pb2, sync_pb2
 
 INT64_MAX = (1 << 63) - 1
@@ -53,13 +55,28 @@ def read_report(request: sync_pb2.ReportStatusRequest) -> StatusReport:
         attempt_state="rolled_back" if policy.stage == "rolled_back" else STATES.get(policy.attempt_state, ""),
         attempt_error=_text(policy.error, 4000),
         attempt_offer=_count(policy.offer),
+        addresses=_addresses(request.addresses),
         policy_figures=_figures(request.policy_figures) if request.HasField("policy_figures") else {},
     )
 
 
 def read_figures(request: sync_pb2.ReportStatusRequest) -> Iterable[Sample]:
     """The metrics in a report."""
-    return (Sample(name=one.name, labels=dict(one.labels), value=one.value) for one in request.figures)
+    return read_samples(request.figures)
+
+
+def read_samples(figures: Iterable[sync_pb2.Figure]) -> Iterable[Sample]:
+    """Metrics as they came."""
+    return (Sample(name=one.name, labels=dict(one.labels), value=one.value) for one in figures)
+
+
+def _addresses(addresses: sync_pb2.Addresses) -> dict[str, str]:
+    """Those that HAProxy could use. A node that tells something else is in no pool."""
+    told = {field.name: value for field, value in addresses.ListFields()}
+    try:
+        return AddressesModel.model_validate(told).model_dump(exclude_none=True)
+    except ValidationError:
+        return {}
 
 
 def _figures(figures: sync_pb2.PolicyFigures) -> dict[str, int]:

@@ -27,6 +27,10 @@ def run(
     pool: Annotated[
         Path | None, typer.Option("--pool", metavar="FILE", help="Follow this file, and no control plane.")
     ] = None,
+    node_data_dir: Annotated[
+        Path | None,
+        typer.Option("--node-data-dir", metavar="DIR", help="Of the node on this box: take pools from its centre."),
+    ] = None,
     http: Annotated[
         str, typer.Option("--http", metavar="HOST:PORT", help="Health, status and metrics.")
     ] = "127.0.0.1:8043",
@@ -45,9 +49,13 @@ def run(
     """Keep this site's HAProxy as its pools ask for, until SIGTERM. Prints `ready http=HOST:PORT` when it does."""
     if (master is None) is not (config is None):
         raise SettingsError("--master-socket and --haproxy-config belong together", hint="Give both, or none.")
+    if pool is not None and node_data_dir is not None:
+        raise SettingsError(
+            "--pool and --node-data-dir were both given", hint="Pools have one source: give one of them."
+        )
     configure_logs()
     places = Places(data_dir=data_dir.absolute(), haproxy=haproxy, attached_master=master, attached_config=config)
-    asked = Running(places=places, pool_file=pool, http=http, stop_haproxy=stop_haproxy)
+    asked = Running(places=places, pool_file=pool, node_data_dir=node_data_dir, http=http, stop_haproxy=stop_haproxy)
     run_manager(asked, lambda address: print(f"ready http={address}", flush=True))
 
 

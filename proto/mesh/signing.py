@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 DOMAIN = b"skerry-policy-v1"
 
 
@@ -18,3 +20,17 @@ def policy_payload(*, site: str, generation: int, version: int, sha256: bytes) -
     if "\0" in site:
         raise ValueError("a site name has no NUL")
     return b"\0".join((DOMAIN, site.encode(), b"%d.%d" % (generation, version), sha256.hex().encode()))
+
+
+POOLS_DOMAIN = b"skerry-pools-v1"
+
+
+def pools_payload(*, site: str, order: int, document: bytes) -> bytes:
+    """Canonical bytes of one site's pools, for Ed25519 (RFC 8032).
+
+    Raises:
+        ValueError: the site name has a NUL.
+    """
+    if "\0" in site:
+        raise ValueError("a site name has no NUL")
+    return b"\0".join((POOLS_DOMAIN, site.encode(), b"%d" % order, hashlib.sha256(document).hexdigest().encode()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from provisioning.local.control import Control
 from provisioning.local.control_api import ControlApi
 from provisioning.local.edge import Edge
 from provisioning.local.mosquitto import Mosquitto
+from provisioning.local.pool_manager import PoolManager
 from provisioning.local.ports import LOOPBACK, free_port
 from provisioning.local.program import Program, is_installed
 from provisioning.local.storescp import StoreScp, dcmtk_installed
@@ -33,14 +35,27 @@ routes:
 """
 
 
+POOLS = """\
+pools:
+  - name: images
+    check_seconds: 1
+    slow_start_seconds: 0
+    listeners:
+      - {{name: dicom, kind: dicom, bind: '{host}:{port}'}}
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A hospital: its PACS and its nodes."""
+    """A hospital: its PACS and its nodes, and what stands before them."""
 
     name: str
     pacs: StoreScp
     nodes: tuple[Edge, ...]
     policy_file: Path
+    pool: PoolManager | None = None
+    pool_port: int = 0
+    """Where modalities send, when there is a pool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +64,21 @@ class SitePlan:
 
     name: str
     nodes: tuple[str, ...]
+    pool: bool = False
+    """Whether HAProxy stands before the nodes."""
 
 
 NORTH_AND_SOUTH = (
     SitePlan(name="north", nodes=("north-1", "north-2")),
     SitePlan(name="south", nodes=("south-1",)),
 )
+
+
+def _behind(plan: SitePlan) -> Mapping[str, str]:
+    """What a node is told that has a balancer before it."""
+    if not plan.pool:
+        return {}
+    return {"SKERRY_EDGE_PROXY_FROM": LOOPBACK, "SKERRY_EDGE_AGENT": f"{LOOPBACK}:{free_port()}"}
 
 
 class Mesh:
@@ -72,6 +96,7 @@ class Mesh:
         self._mqtt_port = mqtt_port
         self._api: ControlApi | None = None
         self._programs: list[Program] = []
+        self._short: Path | None = None
 
     @property
     def api(self) -> ControlApi:
@@ -110,19 +135,33 @@ class Mesh:
         self._start(pacs)
         self.control.command("site", "add", plan.name)
         policy_file = folder / "policy.yaml"
-        policy_file.write_text(POLICY.format(ae_title=title, host=LOOPBACK, port=pacs.port))
+        policy = POLICY.format(ae_title=title, host=LOOPBACK, port=pacs.port)
+        pool_port = free_port() if plan.pool else 0
+        policy_file.write_text(policy + (POOLS.format(host=LOOPBACK, port=pool_port) if plan.pool else ""))
         self.control.command("policy", "publish", plan.name, str(policy_file))
         nodes = tuple(
-            Edge(folder / name, name=name, ae_title=name.upper(), log_dir=self._log_dir) for name in plan.nodes
+            Edge(folder / name, name=name, ae_title=name.upper(), log_dir=self._log_dir, env=_behind(plan))
+            for name in plan.nodes
         )
-        site = Site(name=plan.name, pacs=pacs, nodes=nodes, policy_file=policy_file)
+        pool = self._pool_manager(plan, nodes[0]) if plan.pool else None
+        site = Site(name=plan.name, pacs=pacs, nodes=nodes, policy_file=policy_file, pool=pool, pool_port=pool_port)
         self.sites[plan.name] = site
         for node in nodes:
             node.enrol(self.new_token(plan.name, folder / f"{node.name}.token"))
             self._start(node)
         names = ", ".join(f"{node.name} on port {node.dicom_port}" for node in nodes)
         self._tell(f"site {plan.name} is up: {names}; its PACS is {pacs.address}")
+        if pool is not None:
+            self._start(pool)
+            self._tell(f"HAProxy stands before site {plan.name}: modalities send to port {pool_port}")
         return site
+
+    def _pool_manager(self, plan: SitePlan, node: Edge) -> PoolManager:
+        # Names of sockets are short, and folders of demonstrations and tests are not.
+        self._short = self._short or Path(tempfile.mkdtemp(prefix="skh-"))
+        return PoolManager(
+            self._short / plan.name, node_data_dir=node.data_dir, name=f"{plan.name}-haproxy", log_dir=self._log_dir
+        )
 
     def new_token(self, site: str, path: Path) -> Path:
         """A file with a fresh token for one more node of the site."""
@@ -172,6 +211,8 @@ class Mesh:
             program.stop()
         if self._api is not None:
             self._api.close()
+        if self._short is not None:
+            shutil.rmtree(self._short, ignore_errors=True)
 
     def _start(self, program: Program) -> None:
         self._programs.append(program)  # before it starts: what starts half must be stopped too

@@ -21,13 +21,20 @@ class PoolManager(Program):
     """The manager of one site. HAProxy ends with it, as tests and demonstrations want it."""
 
     def __init__(
-        self, data_dir: Path, *, pool: Path | None = None, name: str = "haproxy", log_dir: Path | None = None
+        self,
+        data_dir: Path,
+        *,
+        pool: Path | None = None,
+        node_data_dir: Path | None = None,
+        name: str = "haproxy",
+        log_dir: Path | None = None,
     ) -> None:
         """`data_dir` is short: sockets have names of at most 107 bytes."""
         self.data_dir = data_dir
         self.http_port = free_port()
         self.options: Sequence[str] = ["--stop-haproxy"]
         self._pool = ["--pool", str(pool)] if pool else []
+        self._pool += ["--node-data-dir", str(node_data_dir)] if node_data_dir else []
         super().__init__(name=name, argv=(), log_dir=log_dir or data_dir.parent / "log")
 
     @property

@@ -91,9 +91,14 @@ BODIES: Mapping[str, object] = {
 }
 NAMES: Mapping[str, str] = {"/api-keys": "robot", "/groups": "ct", "/layers": "ct"}
 NEEDS_MORE = frozenset(
-    {"/api/v1/me/password", "/api/v1/sessions/{session_id}/end", "/api/v1/rollouts/{rollout_id}/resume"}
+    {
+        "/api/v1/me/password",
+        "/api/v1/sessions/{session_id}/end",
+        "/api/v1/rollouts/{rollout_id}/resume",
+        "/api/v1/sites/{site}/pools/{node}/say",
+    }
 )
-"""Tried below, by a person with a session, and on a roll-out that was paused."""
+"""Tried below, by a person with a session and on a paused roll-out; on a pool in `control_core/test_pools.py`."""
 
 
 async def box_that_waits(core: Core) -> str:

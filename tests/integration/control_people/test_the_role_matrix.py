@@ -43,6 +43,7 @@ FILLING: Mapping[str, str] = {
     "study_instance_uid": "1.2.3",
     "name": "nobody",
     "kind": "group",
+    "node": "box-1",
 }
 
 
