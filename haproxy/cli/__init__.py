@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command("run")(files.run)
 app.command("check")(files.check)
 app.command("render")(files.render)
+app.command("keepalived")(files.keepalived)
 app.command("status")(words.status)
 app.command("drain")(words.drain)
 app.command("ready")(words.ready)

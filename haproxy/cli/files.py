@@ -15,6 +15,7 @@ from haproxy.logs import configure_logs
 from haproxy.manager import wanted
 from haproxy.manager.process import Haproxy
 from haproxy.places import Places
+from haproxy.pool.keepalived import render_keepalived
 from haproxy.pool_file import read_pool_file
 from haproxy.running import Running
 from haproxy.running import run as run_manager
@@ -73,6 +74,26 @@ def check(file: PoolFileArgument, haproxy: Program = DEFAULT_PROGRAM, as_json: J
         print(json.dumps({"good": True, "listeners": listeners}))
     else:
         print("\n".join([f"{file.name} is good: {len(listeners)} listeners", *(f"  {one}" for one in listeners)]))
+
+
+def keepalived(
+    file: PoolFileArgument,
+    host: Annotated[str, typer.Option("--host", help="The address of the HAProxy host that this is for.")],
+    pool: Annotated[str | None, typer.Option("--pool", help="Which one, where several share addresses.")] = None,
+) -> None:
+    """Print keepalived's configuration for one of the hosts that share the address of a pool."""
+    document = read_pool_file(file).document
+    sharing = [one for one in document.pools if one.shared_address is not None and pool in (None, one.name)]
+    if len(sharing) != 1:
+        names = ", ".join(one.name for one in sharing)
+        raise SettingsError(
+            f"several pools share an address: {names}" if sharing else f"no such pool of {file.name} shares an address",
+            hint="Say which with --pool." if sharing else "Give the pool a shared_address; docs/pools.md has one.",
+        )
+    try:
+        print(render_keepalived(sharing[0], host), end="")
+    except LookupError as error:
+        raise SettingsError(str(error.args[0]), hint="Give --host as shared_address.hosts has it.") from error
 
 
 def render(file: PoolFileArgument, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:

@@ -49,6 +49,9 @@ def _global(document: PoolsDocument, around: Surroundings) -> Iterator[str]:
     most = sum(listener.max_connections for pool in document.pools for listener in pool.listeners)
     yield "global"
     yield "    nbthread 2"
+    # Images are long: fewer and longer reads, and none at all where the kernel can pass them on.
+    yield "    tune.bufsize 65536"
+    yield "    tune.pipesize 1048576"
     yield f"    maxconn {most + SPARE_CONNECTIONS}"
     yield f"    stats socket {_quoted(f'unix@{around.stats_socket}')} mode 600 level admin expose-fd listeners"
     yield "    stats timeout 10s"
@@ -72,6 +75,7 @@ def _defaults() -> Iterator[str]:
     yield "    timeout server-fin 30s"
     yield "    timeout connect 2s"
     yield "    timeout queue 10s"
+    yield "    option splice-auto"
     yield "    option clitcpka"
     yield "    option srvtcpka"
     yield "    retries 3"

@@ -42,13 +42,13 @@ class Receive:
         """Big objects are told in bytes."""
         return "MB/s" if self.data == "big" else "/s"
 
-    def measure(self, arena: Arena) -> Iterator[Line]:
+    def measure(self, arena: Arena, *, ours: Contestant = OURS) -> Iterator[Line]:
         """The pairs of this row."""
-        ours, peer = arena.alternate(lambda: self._turn(arena, OURS), lambda: self._turn(arena, self.peer))
+        mine, peer = arena.alternate(lambda: self._turn(arena, ours), lambda: self._turn(arena, self.peer))
         yield Line(
             name=self.name,
             unit=self.unit,
-            ours=tuple(rate for (rate,) in ours),
+            ours=tuple(rate for (rate,) in mine),
             peer=tuple(rate for (rate,) in peer),
             peer_name=self.peer.name,
             bound=self.bound,

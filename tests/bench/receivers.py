@@ -78,14 +78,18 @@ class Contestant:
 
 
 @contextmanager
-def our_node(match: Match) -> Iterator[Receiver]:
-    """`skerry-edge run` in a fresh data directory. It forwards, or asks a policy of which no rule matches."""
+def our_node(match: Match, *, behind: bool = False) -> Iterator[Receiver]:
+    """`skerry-edge run` in a fresh data directory. It forwards, or asks a policy of which no rule matches.
+
+    `behind`: HAProxy stands before it and tells it the sender's address.
+    """
     edge = Edge(
         match.folder / "edge",
         to=[match.forward_to.address] if match.forward_to else [],
         policy=None if match.forward_to else _policy(match.folder),
         log_dir=match.folder / "log",
-        env=node_settings(ready_bytes=match.senders * _SLOT_BYTES),
+        env=node_settings(ready_bytes=match.senders * _SLOT_BYTES)
+        | ({f"{ENVIRONMENT_PREFIX}PROXY_FROM": LOOPBACK} if behind else {}),
     )
     with _ended(edge):
         yield as_receiver(edge)
@@ -104,7 +108,7 @@ def as_receiver(edge: Edge) -> Receiver:
 
 def _policy(folder: Path) -> Path:
     nowhere, policy = folder / "nowhere", folder / "policy.yaml"
-    nowhere.mkdir()
+    nowhere.mkdir(parents=True)
     policy.write_text(_POLICY.format(folder=nowhere), encoding="utf-8")
     return policy
 

@@ -12,6 +12,7 @@ from tests.bench.decisions import Decisions
 from tests.bench.fleet import FleetPublish, FleetReconnect
 from tests.bench.idle import Connects, Idle
 from tests.bench.million import Million
+from tests.bench.pool import Pool
 from tests.bench.receive import Receive
 from tests.bench.receivers import DCMTK, ORTHANC, PYNETDICOM
 from tests.bench.relay import Relay
@@ -62,6 +63,8 @@ ASKED: tuple[Row, ...] = (
     Send(data="small", peer_name="storescu", peer=storescu, share=0.1),
     Relay(data="ct", peer=ORTHANC, bound=_times(3)),
     Relay(data="small", peer=ORTHANC, bound=_times(3)),
+    Pool(data="ct", bound=_times(0.9)),
+    Pool(data="ct", nodes=2, senders=2, share=0.5, bound=_times(1.0)),
     Idle(),
     Connects(),
     Million(),
@@ -97,6 +100,7 @@ QUICK = (
     "receive4.small.dcmtk",
     "send.small.dcmsend",
     "relay.small.orthanc",
+    "pool.ct.direct",
     "idle",
     "connects",
     "million",
