@@ -26,6 +26,8 @@ _PAUSE_SECONDS = 3.0
 _OUTAGE_EVERY = 10
 """Portions between two outages of the centre."""
 _OUTAGE_PORTIONS = 4
+_UPGRADE_EVERY = 7
+"""Portions between two upgrades of a node behind HAProxy."""
 
 
 def main() -> int:
@@ -87,10 +89,14 @@ def _full_pass(story: Story, narrator: Narrator) -> None:
     if story.wait_indexed():
         narrator.happened("the central search finds every image, and knows it as delivered")
     second = story.prepare(fresh=True)
+    rest = len(second.images) // 4
     story.switch_centre_off()
-    story.send(second.images)
+    story.send(second.images[rest:])
     if story.wait_delivered():
         narrator.happened("without the centre: every image is in the PACS of its site")
+    story.upgrade_a_node(second.images[:rest])
+    if story.wait_delivered():
+        narrator.happened("a node was upgraded meanwhile: every image is in the PACS of its site")
     story.switch_centre_on()
     if story.wait_indexed():
         narrator.happened("the centre has caught up")
@@ -107,7 +113,11 @@ def _go_on(story: Story, narrator: Narrator) -> None:
                 story.switch_centre_off()
             if portion % _OUTAGE_EVERY == _OUTAGE_PORTIONS and not story.mesh.control.running:
                 story.switch_centre_on()
-            story.send(batch.images[start : start + _PORTION])
+            images = batch.images[start : start + _PORTION]
+            if portion % _UPGRADE_EVERY == 0:
+                story.upgrade_a_node(images)
+            else:
+                story.send(images)
             until = time.monotonic() + _PAUSE_SECONDS
             while time.monotonic() < until:
                 story.look()

@@ -6,6 +6,7 @@ import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from provisioning.local.edge import Edge
 from provisioning.local.images import Batch, Image, prepare, shipped_files
 from provisioning.local.mesh import NORTH_AND_SOUTH, Mesh, Site
 from provisioning.local.mosquitto import Mosquitto
-from provisioning.local.program import Program
+from provisioning.local.pool_manager import PoolManager
+from provisioning.local.program import Program, is_installed
 
 WAIT_SECONDS = 60.0
 _LOOK_SECONDS = 0.3
@@ -41,8 +43,11 @@ class Story:
     def set_up(self) -> None:
         """Start the mesh of two sites; return when each node runs its site's policy."""
         self.mesh.start_centre()
+        pool = is_installed("haproxy")
+        if not pool:
+            self._narrator.happened("haproxy is not installed: modalities send to the nodes themselves")
         for plan in NORTH_AND_SOUTH:
-            self.mesh.add_site(plan)
+            self.mesh.add_site(replace(plan, pool=pool and len(plan.nodes) > 1))
         self.mesh.wait_until_in_force()
         self._narrator.happened("each node runs the policy of its site")
         self._show()
@@ -76,7 +81,7 @@ class Story:
             for number, (site, node) in enumerate(doors):
                 share = images[number :: len(doors)]
                 if share:
-                    at_work.append((site, node, share, stack.enter_context(_modality(node, share))))
+                    at_work.append((site, node, share, stack.enter_context(_modality(site, node, share))))
             taken = [self._note(site, node, share, sending) for site, node, share, sending in at_work]
         self._narrator.happened(f"from the modality: {', '.join(taken)}")
         self._show()
@@ -93,6 +98,27 @@ class Story:
             self._look_at_centre()
 
         return self._wait(lambda: self.ledger.tally().indexed == self.ledger.tally().sent, look)
+
+    @property
+    def pooled(self) -> Site | None:
+        """The site with HAProxy before its nodes, when there is one."""
+        return next((site for site in self.mesh.sites.values() if site.pool is not None), None)
+
+    def upgrade_a_node(self, images: Sequence[Image]) -> None:
+        """Drain a node behind HAProxy, start it anew as an upgrade would, and bring it back; the modality goes on."""
+        site = self.pooled
+        if site is None or site.pool is None:
+            self.send(images)
+            return
+        node, half = site.nodes[0], len(images) // 2
+        site.pool.ask("drain", node.name, "--wait", "--deadline", "30")
+        self._narrator.happened(f"HAProxy gives {node.name} nothing any more, and what was open on it has ended")
+        node.stop()
+        self.send(images[:half])
+        node.start()
+        site.pool.ask("ready", node.name)
+        self._narrator.happened(f"{node.name} was started anew, and gets associations again")
+        self.send(images[half:])
 
     def switch_centre_off(self) -> None:
         """Stop the control plane. The sites are not told."""
@@ -117,10 +143,10 @@ class Story:
     def _note(self, site: Site, node: Edge, share: Sequence[Image], sending: Sending) -> str:
         # All of the share counts as sent: that the modality can send each of them is known from the plain sink.
         self.ledger.note_sent(site.name, share)
-        report = sending.report()
+        report, door = sending.report(), site.name if site.pool is not None else node.name
         for failed in report.failed:
-            self._narrator.happened(f"{node.name} did not take {failed.path.name}: {failed.status}")
-        return f"{node.name} took {len(report.succeeded)} of {len(share)}"
+            self._narrator.happened(f"{door} did not take {failed.path.name}: {failed.status}")
+        return f"{door} took {len(report.succeeded)} of {len(share)}"
 
     def _wait(self, done: Callable[[], bool], look: Callable[[], None]) -> bool:
         deadline = time.monotonic() + WAIT_SECONDS
@@ -157,8 +183,10 @@ class Story:
         )
 
 
-def _modality(node: Edge, share: Sequence[Image]) -> Sending:
+def _modality(site: Site, node: Edge, share: Sequence[Image]) -> Sending:
     paths = [image.path for image in share]
+    if site.pool is not None:
+        return Sending(paths, port=site.pool_port, called="SKERRY", calling="MODALITY")
     return Sending(paths, port=node.dicom_port, called=node.name.upper(), calling="MODALITY")
 
 
@@ -168,6 +196,8 @@ def _what(program: Program) -> str:
             return f"control plane, {program.url}"
         case Mosquitto():
             return f"broker, port {program.port}"
+        case PoolManager():
+            return f"HAProxy before the nodes, and its manager, {program.http_url}"
         case Edge():
             return f"edge node, DICOM port {program.dicom_port}, health {program.http_url}"
         case _:

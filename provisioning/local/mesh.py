@@ -171,7 +171,8 @@ class Mesh:
         return path
 
     def wait_until_in_force(self, *, seconds: float = 60.0) -> None:
-        """Return once every running node reports that it runs the policy that its site should have.
+        """Return once every running node reports that it runs the policy that its site should have, and HAProxy, where
+        there is one, gives associations to all of them.
 
         Raises:
             ProvisioningError: one does not within the time.
@@ -181,6 +182,15 @@ class Mesh:
             if time.monotonic() > deadline:
                 raise ProvisioningError(f"no policy is in force on {', '.join(waiting)} after {seconds:g} s")
             time.sleep(0.2)
+        for site in self.sites.values():
+            while site.pool is not None and not self._all_work(site, site.pool):
+                if time.monotonic() > deadline:
+                    raise ProvisioningError(f"HAProxy of {site.name} has no nodes after {seconds:g} s")
+                time.sleep(0.2)
+
+    def _all_work(self, site: Site, pool: PoolManager) -> bool:
+        up = {one["node"] for one in pool.facts()["members"] if one["up"] and one["admin"] == "ready"}
+        return up >= {node.name for node in site.nodes if node.running}
 
     def fleet(self) -> Sequence[Mapping[str, Any]]:
         """The sites with their nodes, as the centre sees them now."""
