@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(autouse=True)
 def programs() -> None:
-    require("storescp", "dcmsend", "mosquitto")
+    require("storescp", "dcmsend", "mosquitto", "haproxy")
 
 
 @contextmanager
@@ -55,6 +55,7 @@ def test_one_full_pass_delivers_and_indexes_everything_and_leaves_nothing(tmp_pa
     assert process.returncode == 0
     assert max(map(len, words.splitlines())) <= 120
     assert "altered copies" in words
+    assert "north-1 was started anew, and gets associations again" in words
     assert "password" not in words, "the file is gone when the pass is over"
     assert not (tmp_path / ".demo").exists()
     assert left_running(tmp_path) == []

@@ -75,3 +75,9 @@ def test_whatever_a_node_says_prometheus_can_read_the_page(samples: list[Sample]
         if one.name == "skerry_edge_x" and set(one.labels) == {"site", "node", "a"}:
             expected = wanted[one.labels["a"]]
             assert one.value == expected or (math.isnan(expected) and math.isnan(one.value))
+
+
+def test_figures_of_a_sites_haproxy_are_told_with_their_site() -> None:
+    sample = Sample(name="haproxy_server_weight", labels={"server": "box-1"}, value=5.0)
+    told = lines_of([sample], site="north", node="n")
+    assert told == 'haproxy_server_weight{site="north",node="n",server="box-1"} 5\n'
