@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from edge.errors import UplinkUnreachable
+from edge.errors import UplinkRefused, UplinkUnreachable
 from edge.sync.backoff import Backoff
 from edge.sync.duty_loop import DutyLoop
 from edge.sync.identity import IdentityDamaged, NodeIdentity, load_identity
 from haproxy.link.duties import PullPools, ReportPools
 from haproxy.link.figures import figures_of
 from haproxy.link.uplink import GrpcPoolsUplink, PoolsUplink
-from haproxy.link.verifying import Verified, verified
+from haproxy.link.verifying import NotOurs, Verified, verified
 from haproxy.manager.interface import Condition, PoolManager, Severity
 from mesh.v1.pools_pb2 import SignedPools
 
@@ -26,6 +27,13 @@ CENTRE_AWAY = Condition(
     severity=Severity.LOW,
     text="The control plane does not answer; the last pools stay, and words said here hold.",
     hint="Nothing at this site needs it. Look at the network, and at the control plane.",
+)
+
+CENTRE_REFUSES = Condition(
+    code="centre-refuses",
+    severity=Severity.MEDIUM,
+    text="The control plane and this manager do not agree; the last pools stay, and words said here hold.",
+    hint="Look whether the node on this box was revoked, and whether it is of the mesh that it should be in.",
 )
 
 
@@ -44,6 +52,8 @@ class Link:
         self._lock = threading.Lock()
         self._identity: NodeIdentity | None = None
         self._uplink: PoolsUplink | None = None
+        self._faults: dict[str, Condition] = {}
+        self._told: tuple[Condition, ...] = ()
         pull = PullPools(self._current, manager, self._verify)
         report = ReportPools(self._current, manager, lambda: figures_of(metrics()))
         self._loops = [
@@ -87,9 +97,24 @@ class Link:
         assert identity is not None  # what was offered came over its connection
         return verified(offered.document, offered.signature, site=identity.site, public_key=identity.policy_public_key)
 
-    def _well(self, _duty: str) -> None:
-        self._manager.tell_link(())
+    def _well(self, duty: str) -> None:
+        with self._lock:
+            self._faults.pop(duty, None)
+        self._tell()
 
     def _fault(self, duty: str, error: Exception) -> None:
-        log.warning("link.fault", duty=duty, error=str(error)[:300])
-        self._manager.tell_link((CENTRE_AWAY,))
+        words = str(error)[:300]
+        log.warning("link.fault", duty=duty, error=words)
+        refuses = isinstance(error, (UplinkRefused, NotOurs))
+        with self._lock:
+            self._faults[duty] = (
+                replace(CENTRE_REFUSES, text=f"{CENTRE_REFUSES.text} Why: {words}") if refuses else CENTRE_AWAY
+            )
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            found = tuple({condition.code: condition for condition in self._faults.values()}.values())
+            news, self._told = found != self._told, found
+        if news:
+            self._manager.tell_link(found)

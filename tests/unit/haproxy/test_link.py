@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.errors import UplinkUnreachable
 from haproxy.link.duties import PullPools, ReportPools
 from haproxy.link.figures import figures_of
+from haproxy.link.link import Link
 from haproxy.link.verifying import NotOurs, Verified, verified
 from haproxy.manager.interface import Applied, Code, Condition, Outcome, PoolsReport, Rejected
 from mesh.pools import PoolsDocument
@@ -150,3 +152,18 @@ def test_metrics_are_figures_and_what_was_never_measured_is_none() -> None:
         ("haproxy_server_weight", {"proxy": "images.dicom", "server": "box-1"}, 100.0),
         ("skerry_haproxy_up", {}, 1.0),
     ]
+
+
+def test_a_centre_that_is_away_and_one_that_refuses_are_two_conditions_that_end_with_their_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[set[str]] = []
+    manager = Manager()
+    monkeypatch.setattr(manager, "tell_link", lambda found: told.append({one.code for one in found}))
+    link = Link(manager, tmp_path, str)
+    link._fault("report", UplinkUnreachable("no road"))
+    link._fault("report", UplinkUnreachable("no road"))
+    link._fault("pools", NotOurs())
+    link._well("report")
+    link._well("pools")
+    assert told == [{"centre-away"}, {"centre-away", "centre-refuses"}, {"centre-refuses"}, set()]
