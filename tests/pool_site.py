@@ -8,7 +8,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,10 +122,11 @@ class PoolSite:
         *,
         check_seconds: int = 1,
         homes: Mapping[str, Path] | None = None,
+        doors: Mapping[str, int] | None = None,
         **settings: Any,
     ) -> None:
         self.home, self.pacs, self.port = home, pacs, free_port()
-        self._check_seconds = check_seconds
+        self._check_seconds, self._doors = check_seconds, doors or {}
         names = [f"box-{number}" for number in range(1, nodes + 1)]
         self.agents = dict(zip(names, free_ports(nodes), strict=True))
         self.nodes = {
@@ -153,7 +154,7 @@ class PoolSite:
             {
                 "node": name,
                 "addresses": {
-                    "dicom": f"{LOOPBACK}:{node.dicom_port}",
+                    "dicom": f"{LOOPBACK}:{self._doors.get(name, node.dicom_port)}",
                     "agent": f"{LOOPBACK}:{self.agents[name]}",
                 },
             }
@@ -203,8 +204,10 @@ class PoolSite:
 
 
 @contextlib.contextmanager
-def pool_site(home: Path, *, nodes: int = 2, **settings: Any) -> Iterator[PoolSite]:
-    """A site that works. `settings` are those of its nodes."""
+def pool_site(
+    home: Path, *, nodes: int = 2, before: Callable[[PoolSite], None] = lambda _: None, **settings: Any
+) -> Iterator[PoolSite]:
+    """A site that works. `settings` are those of its nodes; `before` is called when these run."""
     require("haproxy", "storescp", "dcmsend")
     with contextlib.ExitStack() as started:
         folder = started.enter_context(short_folder())
@@ -212,6 +215,7 @@ def pool_site(home: Path, *, nodes: int = 2, **settings: Any) -> Iterator[PoolSi
         site = PoolSite(home, folder, pacs, nodes, **settings)
         for node in site.nodes.values():
             started.enter_context(node)
+        before(site)
         started.enter_context(site.manager)
         site.wait_working(*site.nodes)
         yield site
