@@ -6,15 +6,24 @@ from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from control.pools.reports import ManagerSaid
 from mesh.pools import PoolModel, State
 
+_SAYS_SOMETHING: JsonDict = {
+    "anyOf": [
+        {"required": ["state"], "properties": {"state": {"type": "string"}}},
+        {"required": ["weight"], "properties": {"weight": {"type": "integer"}}},
+    ]
+}
+"""What the validator below asks, in the words of JSON Schema."""
+
 
 class NewWord(BaseModel):
-    """What to say of a node in its site's pools."""
+    """What to say of a node in its site's pools: a state, a weight, or both."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_SAYS_SOMETHING)
 
     state: State | None = None
     weight: Annotated[int | None, Field(ge=0, le=256)] = None
