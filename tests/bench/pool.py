@@ -23,6 +23,8 @@ class Pool:
 
     data: str
     nodes: int = 1
+    direct: int = 1
+    """Nodes without HAProxy that it is compared with; senders go to them in turns."""
     senders: int = 1
     share: float = 1.0
     bound: Bound | None = None
@@ -30,7 +32,9 @@ class Pool:
     @property
     def name(self) -> str:
         """As `--rows` takes it."""
-        return f"pool{'' if self.nodes == 1 else self.nodes}.{self.data}.direct"
+        return (
+            f"pool{'' if self.nodes == 1 else self.nodes}.{self.data}.direct{'' if self.direct == 1 else self.direct}"
+        )
 
     @property
     def needs(self) -> tuple[tuple[str, str], ...]:
@@ -39,20 +43,34 @@ class Pool:
 
     def measure(self, arena: Arena) -> Iterator[Line]:
         """The pairs of this row."""
-        direct = replace(OURS, name="direct")
+        direct = Contestant(name="direct", durable=OURS.durable, start=self._direct)
         row = Receive(data=self.data, peer=direct, senders=self.senders, share=self.share, bound=self.bound)
         behind = Contestant(name=f"pool of {self.nodes}", durable=OURS.durable, start=self._pool)
         for line in row.measure(arena, ours=behind):
             yield replace(line, name=self.name)
 
     @contextmanager
+    def _direct(self, match: Match) -> Iterator[Receiver]:
+        with ExitStack() as started:
+            first, *others = self._nodes(match, self.direct, started)
+            yield replace(
+                first,
+                more_ports=tuple(one.port for one in others),
+                held=lambda: sum(one.held() for one in (first, *others)),
+                get_ready=lambda: _get_ready((first, *others)),
+            )
+
+    def _nodes(self, match: Match, count: int, started: ExitStack, *, behind: bool = False) -> list[Receiver]:
+        return [
+            started.enter_context(our_node(replace(match, folder=match.folder / str(n)), behind=behind))
+            for n in range(count)
+        ]
+
+    @contextmanager
     def _pool(self, match: Match) -> Iterator[Receiver]:
         with ExitStack() as started:
             folder = started.enter_context(short_folder())
-            behind = [
-                started.enter_context(our_node(replace(match, folder=match.folder / str(n)), behind=True))
-                for n in range(self.nodes)
-            ]
+            behind = self._nodes(match, self.nodes, started, behind=True)
             port = free_port()
             (folder / "pool.yaml").write_text(json.dumps(_document(port, [one.port for one in behind])))
             manager = PoolManager(folder / "m", pool=folder / "pool.yaml", log_dir=match.folder / "log")

@@ -63,13 +63,14 @@ class Receive:
         with arena.fresh_folder() as folder:
             match = Match(folder=folder, nagle=self.nagle, senders=self.senders)
             with contestant.start(match) as receiver:
-                timed([warm], receiver.port, nagle=False)
-                until(lambda: receiver.held() >= len(warm), "the warm-up to be held", seconds=60)
+                warmed = len(warm) * len(receiver.doors)
+                timed([warm] * len(receiver.doors), *receiver.doors, nagle=False)
+                until(lambda: receiver.held() >= warmed, "the warm-up to be held", seconds=60)
                 if arena.prepares:
                     receiver.get_ready()
                 settle_disks()
-                seconds = timed(batches, receiver.port, nagle=self.nagle)
-                wanted = total + len(warm)
+                seconds = timed(batches, *receiver.doors, nagle=self.nagle)
+                wanted = total + warmed
                 until(lambda: receiver.held() >= wanted, f"{contestant.name} to hold {wanted}", seconds=120)
         per_instance = SHAPES[self.data].pixel_bytes / 1e6 if self.data == "big" else 1
         return (total * per_instance / seconds,)

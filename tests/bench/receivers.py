@@ -62,6 +62,13 @@ class Receiver:
     """Instances that it has still to forward."""
     get_ready: Callable[[], None] = lambda: None
     """Returns when what it prepares in the background after its first instances is prepared."""
+    more_ports: tuple[int, ...] = ()
+    """Where senders go, too, in turns: of nodes with nothing before them."""
+
+    @property
+    def doors(self) -> tuple[int, ...]:
+        """Every port."""
+        return (self.port, *self.more_ports)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

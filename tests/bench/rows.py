@@ -65,6 +65,7 @@ ASKED: tuple[Row, ...] = (
     Relay(data="small", peer=ORTHANC, bound=_times(3)),
     Pool(data="ct", bound=_times(0.9)),
     Pool(data="ct", nodes=2, senders=2, share=0.5, bound=_times(1.0)),
+    Pool(data="ct", nodes=2, direct=2, senders=2, share=0.5),
     Idle(),
     Connects(),
     Million(),

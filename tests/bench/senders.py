@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -65,15 +66,18 @@ def finished(process: subprocess.Popen[bytes], *, seconds: float = SEND_SECONDS)
         raise TransferFailed(f"a sender ended with {code}")
 
 
-def timed(batches: Sequence[Sequence[Path]], port: int, *, nagle: bool) -> float:
+def timed(batches: Sequence[Sequence[Path]], *ports: int, nagle: bool) -> float:
     """Seconds from the start of the first sender to the end of the last one; each batch has a sender of its own.
+
+    Senders take the ports in turns.
 
     Raises:
         TransferFailed: one of them could not send everything.
     """
     with contextlib.ExitStack() as stack:
         started = time.perf_counter()
-        senders = [stack.enter_context(dcmsend(files, port, nagle=nagle)) for files in batches]
+        turns = zip(batches, itertools.cycle(ports), strict=False)
+        senders = [stack.enter_context(dcmsend(files, port, nagle=nagle)) for files, port in turns]
         for sender in senders:
             finished(sender)
         return time.perf_counter() - started
