@@ -22,7 +22,7 @@ demo: setup ## a whole mesh on this machine; ONCE=1 for one checked pass without
 	@$(PY) -m provisioning.demo $(if $(ONCE),--once)
 
 test: setup ## everything that can be tested here
-	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: setup ## a node beside DCMTK, Orthanc and pynetdicom, in turns; about an hour, ARGS="--rows receive.*" for less
 	@$(PY) -m tests.bench $(ARGS)

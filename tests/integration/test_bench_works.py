@@ -12,6 +12,7 @@ from tests.real_programs import require
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = {
+    "pool.ct.direct",
     "receive.ct.dcmtk",
     "receive4.small.dcmtk",
     "send.small.dcmsend",
@@ -32,11 +33,12 @@ LINES = {
 
 
 def test_the_bench_takes_every_kind_of_figure(tmp_path: Path) -> None:
-    require("storescp", "dcmsend")
+    require("storescp", "dcmsend", "haproxy")
     found = tmp_path / "results.json"
     argv = [sys.executable, "-m", "tests.bench", "--quick", "--folder", str(tmp_path), "--json", str(found)]
     if not is_installed("Orthanc"):
-        argv += ["--rows", "receive.ct.dcmtk,receive4.small.dcmtk,send.small.dcmsend,idle,connects,million,decisions"]
+        rows = "receive.ct.dcmtk,receive4.small.dcmtk,pool.ct.direct,send.small.dcmsend"
+        argv += ["--rows", f"{rows},idle,connects,million,decisions"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = {line["name"]: line for line in json.loads(found.read_text())["lines"]}
